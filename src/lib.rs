@@ -1,0 +1,12 @@
+//! Countersign, a gRPC-only token authority for service meshes.
+//!
+//! The library exists for the binary and the tests; its public face is the
+//! proto in `proto/countersign/v1`. ARCHITECTURE.md has the map of the rooms.
+
+pub mod authority;
+pub mod cli;
+pub mod config;
+pub mod domain;
+pub mod grpc;
+pub mod proto;
+pub mod store;
