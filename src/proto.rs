@@ -9,8 +9,7 @@ pub mod v1 {
 }
 
 /// The descriptor set of every proto file, for reflection and for tests.
-pub const DESCRIPTORS: &[u8] =
-    include_bytes!(concat!(env!("OUT_DIR"), "/countersign.v1.bin"));
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/countersign.v1.bin"));
 
 /// The domain of every `google.rpc.ErrorInfo` that Countersign sends.
 pub const ERROR_DOMAIN: &str = "countersign";

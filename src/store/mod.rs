@@ -1,1 +1,447 @@
-//! (being built)
+//! The only room that knows PostgreSQL.
+//!
+//! Hot calls pass a coalescer each; administrative calls are transactions of their
+//! own. No work that was sent is cancelled by a caller that hangs up.
+
+mod callers;
+mod coalescer;
+mod columns;
+mod connection;
+mod directory;
+mod error;
+mod events;
+mod ids;
+mod pool;
+mod sessions;
+pub mod statements;
+mod tokens;
+
+pub use coalescer::BatchLimits;
+pub use directory::{ClientEntry, NewClient};
+pub use error::StoreError;
+pub use pool::PoolOptions;
+pub use sessions::{ListQuery, ListedSession, Place, Revocation, Revoked, Rotated};
+
+use crate::domain::{
+    caller::Claim,
+    event::Origin,
+    introspection::{Description, Question},
+    issuance::{Issue, Order},
+    policy::{ClientSettings, Defaults, User},
+    refusal::Refusal,
+    rotation::Presented,
+    tokens::ClientSecret,
+};
+use coalescer::{Coalescer, Job, Outcome};
+use connection::{Connection, transaction};
+use deadpool_postgres::Pool;
+use directory::{Administered, administer};
+use futures_util::future::BoxFuture;
+use ids::Identities;
+use std::{
+    future::Future,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use uuid::Uuid;
+
+/// The outer error is the database's, the inner one a rule's.
+pub type Answer<T> = Result<Result<T, Refusal>, StoreError>;
+
+/// How the store is opened.
+#[derive(Debug)]
+pub struct StoreOptions {
+    /// The connections.
+    pub pool: PoolOptions,
+    /// How calls gather.
+    pub batches: BatchLimits,
+    /// The authority's defaults.
+    pub defaults: Defaults,
+}
+
+/// The database, as the authority uses it.
+#[derive(Debug)]
+pub struct Store {
+    pool: Pool,
+    defaults: Arc<Defaults>,
+    identities: Arc<Identities>,
+    patience: Duration,
+    introspections: Coalescer<Question, Result<Option<Description>, Refusal>>,
+    tokens: Coalescer<Order, Result<Issue, Refusal>>,
+    openings: Coalescer<Order, Result<Issue, Refusal>>,
+    rotations: Coalescer<Presented, Rotated>,
+    revocations: Coalescer<Revocation, Result<Revoked, Refusal>>,
+}
+
+impl Store {
+    /// Opens the store; no connection is made before the first call. Needs a running
+    /// tokio runtime.
+    pub fn open(options: StoreOptions) -> Result<Self, StoreError> {
+        let pool = pool::open(options.pool)?;
+        let defaults = Arc::new(options.defaults);
+        let identities = Arc::new(Identities::default());
+        let limits = options.batches;
+
+        let (p, d) = (pool.clone(), Arc::clone(&defaults));
+        let introspections = Coalescer::start(limits, move |jobs| {
+            let (pool, defaults) = (p.clone(), Arc::clone(&d));
+            async move { sessions::introspect(&pool, &jobs, &defaults).await }
+        });
+        let (p, d) = (pool.clone(), Arc::clone(&defaults));
+        let rotations = Coalescer::start(limits, move |jobs| {
+            let (pool, defaults) = (p.clone(), Arc::clone(&d));
+            async move { sessions::rotate(&pool, &jobs, &defaults).await }
+        });
+        let (p, d) = (pool.clone(), Arc::clone(&defaults));
+        let revocations = Coalescer::start(limits, move |jobs| {
+            let (pool, defaults) = (p.clone(), Arc::clone(&d));
+            async move { sessions::revoke(&pool, &jobs, &defaults).await }
+        });
+        let issuing = |kind| {
+            let (p, d, i) = (pool.clone(), Arc::clone(&defaults), Arc::clone(&identities));
+            Coalescer::start(limits, move |jobs| {
+                let (pool, defaults, identities) = (p.clone(), Arc::clone(&d), Arc::clone(&i));
+                async move { sessions::issue(&pool, kind, &jobs, &defaults, &identities).await }
+            })
+        };
+        Ok(Self {
+            tokens: issuing(sessions::Kind::Token),
+            openings: issuing(sessions::Kind::Session),
+            introspections,
+            rotations,
+            revocations,
+            patience: limits.patience,
+            pool,
+            defaults,
+            identities,
+        })
+    }
+
+    /// Answers one introspection; `Ok(Ok(None))` is `active: false`.
+    pub async fn introspect(
+        &self,
+        question: Question,
+        arrived: Instant,
+    ) -> Answer<Option<Description>> {
+        self.introspections.ask(question, arrived).await
+    }
+
+    /// Answers several introspections, in order; they are a batch of their own.
+    pub async fn introspect_all(
+        &self,
+        questions: Vec<Question>,
+    ) -> Result<Vec<Result<Option<Description>, Refusal>>, StoreError> {
+        let (pool, defaults) = (self.pool.clone(), Arc::clone(&self.defaults));
+        let jobs: Vec<_> = questions
+            .into_iter()
+            .map(|question| Job {
+                ask: Arc::new(question),
+                waited: Duration::ZERO,
+                in_doubt: false,
+            })
+            .collect();
+        let answers =
+            spawned(async move { sessions::introspect(&pool, &jobs, &defaults).await }).await?;
+        Ok(answers
+            .into_iter()
+            .map(|outcome| match outcome {
+                Outcome::Done(answer) => answer,
+                // Reading locks nothing.
+                Outcome::Busy => Ok(None),
+            })
+            .collect())
+    }
+
+    /// Issues one token, with or without a session.
+    pub async fn issue(&self, order: Order, arrived: Instant) -> Answer<Issue> {
+        let queue = if order.opening.is_some() {
+            &self.openings
+        } else {
+            &self.tokens
+        };
+        queue.ask(order, arrived).await
+    }
+
+    /// Rotates one refresh token.
+    pub async fn rotate(
+        &self,
+        presented: Presented,
+        arrived: Instant,
+    ) -> Result<Rotated, StoreError> {
+        self.rotations.ask(presented, arrived).await
+    }
+
+    /// Revokes one session or token.
+    pub async fn revoke(&self, revocation: Revocation, arrived: Instant) -> Answer<Revoked> {
+        self.revocations.ask(revocation, arrived).await
+    }
+
+    /// Revokes a user's sessions, all or all but one, and their other tokens.
+    pub async fn revoke_of_user(
+        &self,
+        claim: Claim,
+        subject: Uuid,
+        except: Option<Uuid>,
+    ) -> Answer<Revoked> {
+        let (pool, defaults) = (self.pool.clone(), Arc::clone(&self.defaults));
+        let claim = Arc::new(claim);
+        self.patiently(move || {
+            let (pool, defaults, claim) = (pool.clone(), Arc::clone(&defaults), Arc::clone(&claim));
+            async move { sessions::revoke_of_user(&pool, &claim, subject, except, &defaults).await }
+        })
+        .await
+    }
+
+    /// One page of a user's live sessions, and whether there are more.
+    pub async fn list_sessions(&self, query: &ListQuery) -> Answer<(Vec<ListedSession>, bool)> {
+        sessions::list(&self.pool, query, &self.defaults).await
+    }
+
+    /// Registers a client.
+    pub async fn create_client(&self, claim: Claim, new: NewClient) -> Answer<ClientEntry> {
+        let new = Arc::new(new);
+        self.administer(claim, move |connection, origin| {
+            let new = Arc::clone(&new);
+            Box::pin(async move { directory::create(connection, &new, origin).await })
+        })
+        .await
+    }
+
+    /// Reads a client.
+    pub async fn client(&self, claim: Claim, client_id: Uuid) -> Answer<ClientEntry> {
+        self.administer(claim, move |connection, _| {
+            Box::pin(directory::get(connection, client_id))
+        })
+        .await
+    }
+
+    /// One page of the clients after an id, and whether there are more.
+    pub async fn clients(
+        &self,
+        claim: Claim,
+        after: Uuid,
+        page_size: usize,
+    ) -> Answer<(Vec<ClientEntry>, bool)> {
+        self.administer(claim, move |connection, _| {
+            Box::pin(directory::list(connection, after, page_size))
+        })
+        .await
+    }
+
+    /// Changes a client's settings.
+    pub async fn update_client<F>(
+        &self,
+        claim: Claim,
+        client_id: Uuid,
+        change: F,
+    ) -> Answer<ClientEntry>
+    where
+        F: Fn(ClientSettings) -> ClientSettings + Send + Sync + 'static,
+    {
+        let change = Arc::new(change);
+        self.administer(claim, move |connection, origin| {
+            let change = Arc::clone(&change);
+            Box::pin(
+                async move { directory::update(connection, client_id, &*change, origin).await },
+            )
+        })
+        .await
+    }
+
+    /// Disables or enables a client.
+    pub async fn disable_client(
+        &self,
+        claim: Claim,
+        client_id: Uuid,
+        disable: bool,
+    ) -> Answer<ClientEntry> {
+        self.administer(claim, move |connection, origin| {
+            Box::pin(directory::cut_off_client(
+                connection, client_id, disable, origin,
+            ))
+        })
+        .await
+    }
+
+    /// Adds a secret to a client.
+    pub async fn add_secret(
+        &self,
+        claim: Claim,
+        client_id: Uuid,
+        secret_id: Uuid,
+        secret: ClientSecret,
+    ) -> Answer<()> {
+        self.administer(claim, move |connection, origin| {
+            let secret = secret.clone();
+            Box::pin(async move {
+                directory::add_secret(connection, client_id, secret_id, &secret, origin).await
+            })
+        })
+        .await
+    }
+
+    /// Retires a client's secret.
+    pub async fn retire_secret(
+        &self,
+        claim: Claim,
+        client_id: Uuid,
+        secret_id: Uuid,
+    ) -> Answer<ClientEntry> {
+        self.administer(claim, move |connection, origin| {
+            Box::pin(directory::retire_secret(
+                connection, client_id, secret_id, origin,
+            ))
+        })
+        .await
+    }
+
+    /// Registers a user.
+    pub async fn register_user(&self, claim: Claim, subject: Uuid) -> Answer<User> {
+        let identities = Arc::clone(&self.identities);
+        self.administer(claim, move |connection, origin| {
+            let identities = Arc::clone(&identities);
+            Box::pin(async move {
+                directory::register_user(connection, subject, &identities, origin).await
+            })
+        })
+        .await
+    }
+
+    /// Reads a user.
+    pub async fn user(&self, claim: Claim, subject: Uuid) -> Answer<User> {
+        self.administer(claim, move |connection, _| {
+            Box::pin(directory::get_user(connection, subject))
+        })
+        .await
+    }
+
+    /// Disables or enables a user.
+    pub async fn disable_user(&self, claim: Claim, subject: Uuid, disable: bool) -> Answer<User> {
+        self.administer(claim, move |connection, origin| {
+            Box::pin(directory::change_user(connection, subject, disable, origin))
+        })
+        .await
+    }
+
+    /// Admits a caller whose call needs nothing else of the database.
+    pub async fn admit(&self, claim: Claim) -> Answer<()> {
+        self.administer(claim, |_, _| Box::pin(async { Ok(Ok(())) }))
+            .await
+    }
+
+    /// Registers a client with database rights, as nobody's call.
+    pub async fn bootstrap_client(&self, new: NewClient) -> Answer<ClientEntry> {
+        let origin = Origin {
+            actor: None,
+            call: None,
+        };
+        transaction(&self.pool, async |connection| {
+            connection.begin().await?;
+            directory::create(connection, &new, origin).await
+        })
+        .await
+    }
+
+    /// Reads what the database is; the cheapest proof that it can serve.
+    pub async fn probe(&self) -> Result<Probe, StoreError> {
+        let connection = Connection::take(&self.pool).await?;
+        let (sessions, users) = self.identities.look(&connection).await?;
+        let statement = statements::AUTHORITY_READ;
+        let rows = connection.query(statement, &[]).await?;
+        let row = rows.first().ok_or(StoreError::RowCount {
+            statement: statement.name,
+            found: 0,
+            expected: 1,
+        })?;
+        let mut columns = columns::Columns::of(row, statement.name);
+        Ok(Probe {
+            schema_version: columns.count()?,
+            lowest_binary: columns.take()?,
+            read_only: columns.take()?,
+            synchronous_commit: columns.take()?,
+            session_ids_left: sessions,
+            user_ids_left: users,
+        })
+    }
+
+    async fn administer<T, F>(&self, claim: Claim, work: F) -> Answer<T>
+    where
+        T: Send + 'static,
+        F: for<'a> Fn(&'a Connection, Origin) -> BoxFuture<'a, Administered<T>>
+            + Send
+            + Sync
+            + 'static,
+    {
+        let pool = self.pool.clone();
+        let (claim, work) = (Arc::new(claim), Arc::new(work));
+        self.patiently(move || {
+            let (pool, claim, work) = (pool.clone(), Arc::clone(&claim), Arc::clone(&work));
+            async move { administer(&pool, &claim, |on, origin| work(on, origin)).await }
+        })
+        .await
+    }
+
+    /// Does the work, and again while other transactions get in its way.
+    async fn patiently<T, F, R>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: Fn() -> R + Send + 'static,
+        R: Future<Output = Result<T, StoreError>> + Send + 'static,
+    {
+        let patience = self.patience;
+        spawned(async move {
+            let started = Instant::now();
+            let mut pause = Duration::from_millis(1);
+            loop {
+                match work().await {
+                    Err(error) if error.is_transient() && started.elapsed() < patience => {
+                        tokio::time::sleep(pause).await;
+                        pause = (pause * 2).min(Duration::from_millis(64));
+                    }
+                    done => return done,
+                }
+            }
+        })
+        .await
+    }
+}
+
+/// What the database is.
+#[derive(Debug, Clone)]
+pub struct Probe {
+    /// Number of the newest migration.
+    pub schema_version: u32,
+    /// The lowest binary that the schema supports.
+    pub lowest_binary: String,
+    /// It is a standby.
+    pub read_only: bool,
+    /// PostgreSQL's `synchronous_commit`.
+    pub synchronous_commit: String,
+    /// Ids that are left for sessions.
+    pub session_ids_left: i64,
+    /// Ids that are left for users.
+    pub user_ids_left: i64,
+}
+
+/// Runs work that no caller's departure may cancel.
+async fn spawned<T: Send + 'static>(
+    work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+) -> Result<T, StoreError> {
+    tokio::spawn(work)
+        .await
+        .unwrap_or(Err(StoreError::Unavailable(None)))
+}
+
+/// Gives a row count its meaning.
+fn expect(statement: statements::Statement, found: u64, expected: usize) -> Result<(), StoreError> {
+    let found = usize::try_from(found).unwrap_or(usize::MAX);
+    if found == expected {
+        Ok(())
+    } else {
+        Err(StoreError::RowCount {
+            statement: statement.name,
+            found,
+            expected,
+        })
+    }
+}

@@ -1,0 +1,8 @@
+-- events.record
+-- The one statement that writes events.
+INSERT INTO countersign.event
+    (kind, reason, session_id, token_id, client_id, subject, actor, request)
+SELECT *
+FROM unnest(
+    $1::text[], $2::text[], $3::uuid[], $4::uuid[], $5::uuid[], $6::uuid[], $7::uuid[], $8::text[]
+)

@@ -1,0 +1,23 @@
+-- sessions.end
+-- Ends locked sessions: the row goes, the ledger is marked, the grant becomes the
+-- tombstone. Run after the locks, so that its snapshot sees every child.
+WITH i AS MATERIALIZED (
+    SELECT * FROM unnest($1::uuid[], $2::text[]) AS i (session_id, reason)
+), gone AS (
+    DELETE FROM auth.refresh_session s
+    USING i, countersign.session_grant g
+    WHERE s.jti = i.session_id AND g.session_id = i.session_id
+    RETURNING s.jti
+), marked AS (
+    UPDATE auth.refresh_tokens t
+    SET revoked = true, updated_at = clock_timestamp()
+    FROM gone
+    WHERE t.session_id = gone.jti AND t.revoked = false
+), buried AS (
+    UPDATE countersign.session_grant g
+    SET ended_at = clock_timestamp(), end_reason = i.reason
+    FROM i
+    JOIN gone ON gone.jti = i.session_id
+    WHERE g.session_id = i.session_id AND g.ended_at IS NULL
+)
+SELECT jti FROM gone

@@ -1,0 +1,34 @@
+-- sessions.open
+-- Session and first ledger row of each login, and a repeated request id freed from
+-- the grant that holds it. $9: explicit ids, or NULL to take the identity's next.
+WITH i AS MATERIALIZED (
+    SELECT *
+    FROM unnest(
+        $1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::timestamptz[], $6::timestamptz[],
+        $7::text[], $8::inet[], $9::int[], $10::uuid[], $11::text[]
+    ) AS i (
+        session_id, client_id, subject, token, at, expires_at,
+        user_agent, ip_address, id, opened_by, request_id
+    )
+), freed AS (
+    UPDATE countersign.session_grant g
+    SET request_id = NULL
+    FROM i
+    WHERE g.opened_by = i.opened_by AND g.request_id = i.request_id
+), opened AS (
+    INSERT INTO auth.refresh_session
+        (id, jti, user_id, created_at, last_used_at, expires_at, user_agent, ip_address)
+    OVERRIDING SYSTEM VALUE
+    SELECT
+        coalesce(i.id, nextval(pg_get_serial_sequence('auth.refresh_session', 'id'))::int),
+        i.session_id, n.user_id, i.at, i.at, i.expires_at, i.user_agent, i.ip_address
+    FROM i
+    JOIN countersign.account n ON n.subject = i.subject
+    RETURNING id, jti
+), ledger AS (
+    INSERT INTO auth.refresh_tokens
+        (instance_id, token, user_id, revoked, created_at, updated_at, parent, session_id)
+    SELECT i.client_id, i.token, i.subject::text, false, i.at, i.at, NULL, i.session_id
+    FROM i
+)
+SELECT id, jti FROM opened

@@ -1,0 +1,40 @@
+-- tokens.read
+-- Everything that decides about access tokens of ours; an unknown one has no row.
+-- A session id that is no uuid counts as a session that has ended.
+SELECT
+    i.ord,
+    clock_timestamp(),
+    a.not_before,
+    t.jti,
+    t.client_id,
+    t.user_id,
+    t.scopes,
+    t.audience,
+    t.dpop_jkt,
+    t.created_at,
+    t.expires_at,
+    t.metadata ? 'session_id',
+    x.session_id,
+    s.created_at,
+    s.last_used_at,
+    s.expires_at,
+    c.client_id IS NOT NULL,
+    c.scopes,
+    c.idle_timeout_ms,
+    c.disabled_at,
+    c.not_before,
+    n.subject IS NOT NULL,
+    n.disabled_at,
+    n.not_before
+FROM unnest($1::bytea[]) WITH ORDINALITY AS i (digest, ord)
+CROSS JOIN countersign.authority a
+JOIN public.oauth_access_tokens t ON t.digest = i.digest AND t.metadata ? 'countersign'
+CROSS JOIN LATERAL (
+    SELECT CASE
+        WHEN t.metadata ->> 'session_id' ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+            THEN (t.metadata ->> 'session_id')::uuid
+    END AS session_id
+) x
+LEFT JOIN auth.refresh_session s ON s.jti = x.session_id
+LEFT JOIN countersign.client c ON c.client_id = t.client_id
+LEFT JOIN countersign.account n ON n.subject = t.user_id

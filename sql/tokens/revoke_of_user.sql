@@ -1,0 +1,7 @@
+-- tokens.revoke_of_user
+-- The tokens of a user that belong to no session; $2 NULL: of every client.
+DELETE FROM public.oauth_access_tokens t
+WHERE t.user_id = $1
+    AND t.client_id = coalesce($2::uuid, t.client_id)
+    AND t.metadata ? 'countersign'
+    AND NOT t.metadata ? 'session_id'

@@ -1,0 +1,2 @@
+-- transactions.begin
+BEGIN

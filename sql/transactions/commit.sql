@@ -1,0 +1,2 @@
+-- transactions.commit
+COMMIT

@@ -1,0 +1,111 @@
+//! Who calls: what a caller presented, what the database says of it, and whether
+//! it is admitted.
+
+use super::{refusal::Refusal, terms::Audience, tokens::SecretDigest};
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+/// What a caller presented; its form and MAC hold already.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Credentials {
+    /// The client that it claims to be.
+    pub client_id: Uuid,
+    /// How it proves it.
+    pub proof: CallerProof,
+}
+
+/// How a caller proves who it is. Certificates will join here.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum CallerProof {
+    /// A client secret (RFC 6749 section 2.3.1), known by its digest.
+    Secret(SecretDigest),
+}
+
+/// A call's claim: who the caller says it is, and what its method needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// What the caller presented.
+    pub credentials: Credentials,
+    /// What the method's row in the table of methods demands.
+    pub access: Access,
+    /// The call's id, for its events, audit records and log lines.
+    pub call: Uuid,
+}
+
+/// What a method demands of its caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Nothing.
+    Open,
+    /// To be a registered, enabled client.
+    Authenticated,
+    /// One of these roles.
+    AnyOf(&'static [Role]),
+}
+
+/// A right beyond a client's own tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Role {
+    /// Mints for users and other clients.
+    Issuer,
+    /// Sees tokens of other clients, by audience.
+    Introspector,
+    /// Lists and ends sessions and tokens of other clients.
+    Revoker,
+    /// Keeps the directory, and sees every token.
+    Admin,
+}
+
+impl Role {
+    /// Every role.
+    pub const ALL: [Self; 4] = [Self::Issuer, Self::Introspector, Self::Revoker, Self::Admin];
+
+    /// Its name in the database and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Issuer => "issuer",
+            Self::Introspector => "introspector",
+            Self::Revoker => "revoker",
+            Self::Admin => "admin",
+        }
+    }
+
+    /// The role of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.name() == name)
+    }
+}
+
+/// What the database says of a caller whose proof it knows.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// The client.
+    pub client_id: Uuid,
+    /// Its rights.
+    pub roles: Vec<Role>,
+    /// Set: it is refused.
+    pub disabled_at: Option<DateTime<Utc>>,
+    /// The audience whose tokens it may see as an introspector.
+    pub introspection_audience: Audience,
+}
+
+impl Caller {
+    /// Admits a caller: its proof is known and live, it is enabled, and it has a
+    /// role that the method demands.
+    pub fn admit(standing: Option<&Self>, access: Access) -> Result<&Self, Refusal> {
+        let caller = standing.ok_or(Refusal::CredentialsInvalid)?;
+        if caller.disabled_at.is_some() {
+            return Err(Refusal::CallerDisabled);
+        }
+        match access {
+            Access::Open | Access::Authenticated => Ok(caller),
+            Access::AnyOf(roles) if roles.iter().any(|role| caller.has(*role)) => Ok(caller),
+            Access::AnyOf(roles) => Err(Refusal::PermissionDenied(roles)),
+        }
+    }
+
+    /// Whether it has the role.
+    pub fn has(&self, role: Role) -> bool {
+        self.roles.contains(&role)
+    }
+}

@@ -1,0 +1,169 @@
+//! What a caller is told of a token (RFC 7662).
+
+use super::{
+    caller::{Caller, Claim, Role},
+    refusal::Refusal,
+    rotation::{Family, Session},
+    standing::{Life, SessionLife, Standing},
+    terms::{Audience, Scopes},
+    tokens::Token,
+};
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+/// A token that someone asks about; its MAC and the caller's hold already.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// Who asks.
+    pub claim: Claim,
+    /// The token.
+    pub token: Token,
+}
+
+/// What the database says of an access token.
+#[derive(Debug, Clone)]
+pub struct AccessRecord {
+    /// Its public id.
+    pub token_id: Uuid,
+    /// Its client.
+    pub client_id: Uuid,
+    /// Its user. `None`: a client-only token.
+    pub subject: Option<Uuid>,
+    /// What it grants.
+    pub scopes: Scopes,
+    /// Who it is for; empty: not constrained.
+    pub audience: Audience,
+    /// The key that it is bound to.
+    pub dpop_jkt: Option<String>,
+    /// Its birth.
+    pub created_at: DateTime<Utc>,
+    /// Its end.
+    pub expires_at: DateTime<Utc>,
+    /// The session that it belongs to, and that session's life; without the life
+    /// the session has ended.
+    pub session: Option<(Uuid, Option<SessionLife>)>,
+    /// Everything else that decides about life.
+    pub standing: Standing,
+}
+
+/// What the database says of any token. `None`: nothing.
+#[derive(Debug, Clone)]
+pub enum Record {
+    /// Of an access token.
+    Access(Option<AccessRecord>),
+    /// Of a refresh token.
+    Refresh(Box<Family>),
+}
+
+/// What an introspection tells of a live token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Description {
+    /// Its public id. `None`: a refresh token.
+    pub token_id: Option<Uuid>,
+    /// Its client.
+    pub client_id: Uuid,
+    /// Its user. `None`: a client-only token.
+    pub subject: Option<Uuid>,
+    /// Its session, if it has one.
+    pub session_id: Option<Uuid>,
+    /// What it grants.
+    pub scopes: Scopes,
+    /// Who it is for; empty: not constrained.
+    pub audience: Audience,
+    /// The key that it is bound to.
+    pub dpop_jkt: Option<String>,
+    /// Its birth.
+    pub issued_at: DateTime<Utc>,
+    /// Its end.
+    pub expires_at: DateTime<Utc>,
+}
+
+/// Decides what the caller is told; `Ok(None)` is `active: false`. An error is the
+/// caller's own fault, never the token's.
+pub fn decide(
+    question: &Question,
+    caller: Option<&Caller>,
+    record: &Record,
+) -> Result<Option<Description>, Refusal> {
+    let caller = Caller::admit(caller, question.claim.access)?;
+    Ok(match (&question.token, record) {
+        (Token::Access(_), Record::Access(Some(record))) => access(caller, record),
+        (Token::Refresh(token), Record::Refresh(family)) => {
+            refresh(caller, token.session(), token.counter(), family)
+        }
+        _ => None,
+    })
+}
+
+fn access(caller: &Caller, record: &AccessRecord) -> Option<Description> {
+    if !may_see(caller, record.client_id, &record.audience) {
+        return None;
+    }
+    let session = match &record.session {
+        None => None,
+        Some((_, Some(life))) => Some(life),
+        Some((_, None)) => return None,
+    };
+    let life = Life {
+        expires_at: Some(record.expires_at),
+        created_at: Some(record.created_at),
+        session,
+        has_user: record.subject.is_some(),
+        scopes: &record.scopes,
+    };
+    record.standing.alive(life).ok()?;
+    Some(Description {
+        token_id: Some(record.token_id),
+        client_id: record.client_id,
+        subject: record.subject,
+        session_id: record.session.as_ref().map(|(id, _)| *id),
+        scopes: record.scopes.clone(),
+        audience: record.audience.clone(),
+        dpop_jkt: record.dpop_jkt.clone(),
+        issued_at: record.created_at,
+        expires_at: record.expires_at,
+    })
+}
+
+/// Its own client sees a token, `admin` sees all, an introspector those for an
+/// audience that it may see.
+fn may_see(caller: &Caller, client_id: Uuid, audience: &Audience) -> bool {
+    caller.client_id == client_id
+        || caller.has(Role::Admin)
+        || (caller.has(Role::Introspector) && audience.meets(&caller.introspection_audience))
+}
+
+fn refresh(
+    caller: &Caller,
+    session_id: Uuid,
+    counter: u32,
+    family: &Family,
+) -> Option<Description> {
+    let grant = family.grant.as_ref()?;
+    let issued_at = family.ledger?;
+    let Session { version, life } = family.session.as_ref()?;
+    if grant.client_id != caller.client_id || counter != *version {
+        return None;
+    }
+    family
+        .standing
+        .alive(Life {
+            expires_at: None,
+            created_at: None,
+            session: Some(life),
+            has_user: true,
+            scopes: &grant.scopes,
+        })
+        .ok()?;
+    Some(Description {
+        token_id: None,
+        client_id: grant.client_id,
+        subject: Some(grant.subject),
+        session_id: Some(session_id),
+        scopes: grant.scopes.clone(),
+        audience: grant.audience.clone(),
+        dpop_jkt: grant.dpop_jkt.clone(),
+        issued_at,
+        expires_at: life.expires_at,
+    })
+}

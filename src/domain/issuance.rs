@@ -1,0 +1,268 @@
+//! Whether a token may be issued, and with what.
+
+use super::{
+    caller::{Caller, Claim, Role},
+    policy::{Client, Defaults, SessionLimitPolicy, User},
+    refusal::Refusal,
+    rotation::EndReason,
+    standing::{ClientStanding, Life, SessionLife, Standing, UserStanding, after},
+    terms::{Audience, Scopes},
+    tokens::{AccessToken, RefreshToken, SALT_BYTES},
+};
+use chrono::{DateTime, TimeDelta, Utc};
+use std::{net::IpAddr, time::Duration};
+use uuid::Uuid;
+
+/// How long a request id makes an opening repeatable.
+pub const REQUEST_ID_LIFETIME: TimeDelta = TimeDelta::days(1);
+
+/// What a caller asks to have issued, with everything random chosen already.
+#[derive(Debug, Clone)]
+pub struct Order {
+    /// Who asks.
+    pub claim: Claim,
+    /// Whose token it will be.
+    pub client_id: Uuid,
+    /// The user. `None`: a client-only token.
+    pub subject: Option<Uuid>,
+    /// Register the subject if it is not known.
+    pub register_subject: bool,
+    /// What is asked for.
+    pub scopes: Scopes,
+    /// Who it is for; empty: the client's default.
+    pub audience: Audience,
+    /// How long the access token lives; `None`: the client's limit.
+    pub access_token_ttl: Option<Duration>,
+    /// The key that the call's own proof was made with.
+    pub dpop_jkt: Option<String>,
+    /// The access token.
+    pub access: AccessToken,
+    /// Its public id.
+    pub token_id: Uuid,
+    /// The session to open with it.
+    pub opening: Option<Opening>,
+}
+
+/// A session to open.
+#[derive(Debug, Clone)]
+pub struct Opening {
+    /// Its first refresh token, which names it.
+    pub refresh: RefreshToken,
+    /// Its salt.
+    pub salt: [u8; SALT_BYTES],
+    /// What the user logged in with.
+    pub user_agent: Option<String>,
+    /// Where from.
+    pub ip_address: Option<IpAddr>,
+    /// Makes the opening repeatable.
+    pub request_id: Option<String>,
+}
+
+/// What the database says, read after the locks.
+#[derive(Debug, Clone)]
+pub struct Situation {
+    /// The database's clock.
+    pub now: DateTime<Utc>,
+    /// The authority's fence.
+    pub fence: Option<DateTime<Utc>>,
+    /// The caller, if its proof is known.
+    pub caller: Option<Caller>,
+    /// The client that the token is for.
+    pub client: Option<Client>,
+    /// The user.
+    pub user: Option<User>,
+    /// The user's sessions with this client, live or not.
+    pub sessions: Vec<OpenSession>,
+    /// The session that an earlier call with this request id opened.
+    pub earlier: Option<EarlierOpening>,
+}
+
+/// One of the user's sessions.
+#[derive(Debug, Clone)]
+pub struct OpenSession {
+    /// Its id.
+    pub session_id: Uuid,
+    /// Its client.
+    pub client_id: Uuid,
+    /// Its life.
+    pub life: SessionLife,
+}
+
+/// What an earlier call with the same request id opened.
+#[derive(Debug, Clone)]
+pub struct EarlierOpening {
+    /// Its session.
+    pub session_id: Uuid,
+    /// For which client.
+    pub client_id: Uuid,
+    /// For which user.
+    pub subject: Uuid,
+    /// When.
+    pub opened_at: DateTime<Utc>,
+}
+
+/// What is issued.
+#[derive(Debug, Clone)]
+pub struct Issue {
+    /// What it grants.
+    pub scopes: Scopes,
+    /// Who it is for; empty: not constrained.
+    pub audience: Audience,
+    /// Stamped on everything that is written: after every cut-off, whatever the
+    /// clock says.
+    pub created_at: DateTime<Utc>,
+    /// When the access token dies.
+    pub access_expires_at: DateTime<Utc>,
+    /// When the session ends, if one is opened.
+    pub session_expires_at: Option<DateTime<Utc>>,
+    /// The subject is to be registered.
+    pub register: bool,
+    /// Sessions that end in the same transaction.
+    pub ends: Vec<(Uuid, EndReason)>,
+}
+
+/// Decides what is issued.
+pub fn decide(order: &Order, situation: &Situation, defaults: &Defaults) -> Result<Issue, Refusal> {
+    let caller = Caller::admit(situation.caller.as_ref(), order.claim.access)?;
+    let own = order.client_id == caller.client_id && order.subject.is_none();
+    if !own && !caller.has(Role::Issuer) {
+        return Err(Refusal::MintsOnlyForItself);
+    }
+    let client = situation
+        .client
+        .as_ref()
+        .ok_or(Refusal::ClientNotFound(order.client_id))?;
+    if client.disabled_at.is_some() {
+        return Err(Refusal::ClientDisabled(order.client_id));
+    }
+    let register = admit_subject(order, situation)?;
+    let (scopes, audience) = grant(order, client)?;
+
+    let settings = &client.settings;
+    let longest = settings.access_token_ttl(defaults);
+    let ttl = order
+        .access_token_ttl
+        .map_or(longest, |asked| asked.min(longest));
+    let session_expires_at = order
+        .opening
+        .is_some()
+        .then(|| after(situation.now, settings.session_ttl(defaults)));
+    let access_expires_at = after(situation.now, ttl);
+    Ok(Issue {
+        scopes,
+        audience,
+        created_at: after_every_cut_off(situation, client),
+        access_expires_at: session_expires_at
+            .map_or(access_expires_at, |end| end.min(access_expires_at)),
+        session_expires_at,
+        register,
+        ends: make_room(order, situation, client, defaults)?,
+    })
+}
+
+/// Whether the subject is to be registered.
+fn admit_subject(order: &Order, situation: &Situation) -> Result<bool, Refusal> {
+    match (order.subject, &situation.user) {
+        (None, _) => Ok(false),
+        (Some(subject), Some(user)) if user.disabled_at.is_some() => {
+            Err(Refusal::SubjectDisabled(subject))
+        }
+        (Some(_), Some(_)) => Ok(false),
+        (Some(_), None) if order.register_subject => Ok(true),
+        (Some(subject), None) => Err(Refusal::SubjectNotFound(subject)),
+    }
+}
+
+fn grant(order: &Order, client: &Client) -> Result<(Scopes, Audience), Refusal> {
+    let settings = &client.settings;
+    let beyond = order.scopes.beyond(&settings.scopes);
+    if !beyond.is_empty() {
+        return Err(Refusal::InvalidScope(beyond));
+    }
+    if order.audience.is_empty() {
+        return Ok((order.scopes.clone(), settings.default_audience.clone()));
+    }
+    let beyond = order.audience.beyond(&settings.audience);
+    if !beyond.is_empty() {
+        return Err(Refusal::InvalidTarget(beyond));
+    }
+    Ok((order.scopes.clone(), order.audience.clone()))
+}
+
+/// The database's time, or a microsecond (its resolution) after the last cut-off
+/// where the clock was set back.
+fn after_every_cut_off(situation: &Situation, client: &Client) -> DateTime<Utc> {
+    let user = situation.user.as_ref().and_then(|user| user.not_before);
+    [client.not_before, user, situation.fence]
+        .into_iter()
+        .flatten()
+        .map(|cut| cut + TimeDelta::microseconds(1))
+        .fold(situation.now, DateTime::max)
+}
+
+/// The sessions that end so that this one may open.
+fn make_room(
+    order: &Order,
+    situation: &Situation,
+    client: &Client,
+    defaults: &Defaults,
+) -> Result<Vec<(Uuid, EndReason)>, Refusal> {
+    let (Some(_), Some(subject)) = (&order.opening, order.subject) else {
+        return Ok(Vec::new());
+    };
+    let mut ends = Vec::new();
+    if let Some(earlier) = &situation.earlier
+        && situation.now < earlier.opened_at + REQUEST_ID_LIFETIME
+    {
+        if (earlier.client_id, earlier.subject) != (order.client_id, subject) {
+            return Err(Refusal::RequestIdConflict);
+        }
+        ends.push((earlier.session_id, EndReason::Replaced));
+    }
+
+    let limit = client.settings.sessions_per_user(defaults);
+    let mut live = live_sessions(situation, client, defaults, &ends);
+    let surplus = (live.len() + 1).saturating_sub(limit as usize);
+    if surplus > 0 {
+        if client.settings.session_limit_policy == SessionLimitPolicy::Refuse {
+            return Err(Refusal::SessionLimitReached { limit });
+        }
+        live.sort_by_key(|session| (session.life.last_used_at, session.session_id));
+        ends.extend(
+            live.iter()
+                .take(surplus)
+                .map(|session| (session.session_id, EndReason::Limit)),
+        );
+    }
+    Ok(ends)
+}
+
+fn live_sessions<'a>(
+    situation: &'a Situation,
+    client: &Client,
+    defaults: &Defaults,
+    ends: &[(Uuid, EndReason)],
+) -> Vec<&'a OpenSession> {
+    let standing = Standing {
+        now: situation.now,
+        fence: situation.fence,
+        client: Some(ClientStanding::of(client, defaults)),
+        user: situation.user.as_ref().map(UserStanding::of),
+    };
+    let scopes = Scopes::default();
+    situation
+        .sessions
+        .iter()
+        .filter(|session| !ends.iter().any(|(ending, _)| *ending == session.session_id))
+        .filter(|session| {
+            let life = Life {
+                expires_at: None,
+                created_at: None,
+                session: Some(&session.life),
+                has_user: true,
+                scopes: &scopes,
+            };
+            standing.alive(life).is_ok()
+        })
+        .collect()
+}

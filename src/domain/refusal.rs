@@ -1,0 +1,130 @@
+//! Every way in which a well-formed call can be refused, each with one reason.
+//!
+//! The variants are sorted by what the caller can do; `grpc/status.rs` gives each
+//! its code and its reason on the wire.
+
+use super::caller::Role;
+use thiserror::Error;
+use uuid::Uuid;
+
+/// Why a call was refused. No variant holds anything secret.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Refusal {
+    /// No credentials at all.
+    #[error("the call carries no caller credentials")]
+    CredentialsMissing,
+    /// Malformed, unknown or retired credentials.
+    #[error("the caller's credentials are not valid")]
+    CredentialsInvalid,
+    /// The caller itself is disabled.
+    #[error("the calling client is disabled")]
+    CallerDisabled,
+    /// The caller has none of these roles.
+    #[error("this needs the role {}", roles(.0))]
+    PermissionDenied(&'static [Role]),
+    /// A client-only caller asked for more than its own tokens.
+    #[error("without the role `issuer` a client mints only for itself")]
+    MintsOnlyForItself,
+
+    /// The refresh token is not this caller's, or not this key's.
+    #[error("the refresh token is not this caller's")]
+    InvalidGrant,
+    /// Not a refresh token of ours: form, checksum, key or MAC.
+    #[error("not a refresh token of this authority")]
+    RefreshTokenInvalid,
+    /// Authentic, but the database does not know it, or not yet.
+    #[error("the refresh token is authentic, but unknown to the database")]
+    RefreshTokenUnknown {
+        /// Its counter is ahead of the session's: commits were lost.
+        ahead: bool,
+    },
+    /// A late duplicate within the grace window.
+    #[error("the refresh token was superseded a moment ago; newer ones exist")]
+    RefreshTokenSuperseded,
+    /// A stale token came back; its family has ended.
+    #[error("the refresh token was used before; its session has ended")]
+    RefreshTokenReused,
+    /// The session was ended by someone.
+    #[error("the session was revoked")]
+    SessionRevoked,
+    /// The session reached its absolute end.
+    #[error("the session has expired")]
+    SessionExpired,
+    /// The session was not used for too long.
+    #[error("the session was idle for too long")]
+    SessionIdle,
+    /// A cut-off of user, client or authority covers the session.
+    #[error("the session was cut off")]
+    SessionCutOff,
+    /// The session's user is disabled, or unknown.
+    #[error("the user is disabled")]
+    SessionSubjectDisabled,
+    /// The session's client is disabled.
+    #[error("the session's client is disabled")]
+    SessionClientDisabled,
+    /// The client may no longer have a scope that the session grants.
+    #[error("the client may no longer have what the session grants")]
+    ScopeWithdrawn,
+
+    /// Scopes that are not allowed.
+    #[error("scopes that are not allowed: {}", .0.join(" "))]
+    InvalidScope(Vec<String>),
+    /// Audience members that are not allowed.
+    #[error("audience that is not allowed: {}", .0.join(" "))]
+    InvalidTarget(Vec<String>),
+
+    /// No such client.
+    #[error("no client {0} is registered")]
+    ClientNotFound(Uuid),
+    /// The client that a token was asked for is disabled.
+    #[error("the client {0} is disabled")]
+    ClientDisabled(Uuid),
+    /// No such user.
+    #[error("no user {0} is registered; register_subject or RegisterUser makes one known")]
+    SubjectNotFound(Uuid),
+    /// The user that a token was asked for is disabled.
+    #[error("the user {0} is disabled")]
+    SubjectDisabled(Uuid),
+    /// No such secret of that client.
+    #[error("the client has no secret {0}")]
+    SecretNotFound(Uuid),
+    /// The client is registered already.
+    #[error("the client {0} is registered already")]
+    ClientExists(Uuid),
+    /// The request id was used for another subject or client.
+    #[error("the request id was used for another subject or client")]
+    RequestIdConflict,
+    /// A shared table demands more than an id.
+    #[error("{table} demands more than an id: insert the row there first, then repeat this call")]
+    LinkRequired {
+        /// The table.
+        table: &'static str,
+    },
+    /// Two secrets are live.
+    #[error("the client has two live secrets; retire one first")]
+    SecretLimitReached,
+    /// The last secret of a client.
+    #[error("this is the client's last live secret; rotate first")]
+    LastSecret,
+
+    /// As many sessions as allowed.
+    #[error("the user has {limit} live sessions with this client, as many as allowed")]
+    SessionLimitReached {
+        /// The limit.
+        limit: u32,
+    },
+    /// 32-bit ids are used up.
+    #[error("{table} has no ids left")]
+    IdsExhausted {
+        /// The table.
+        table: &'static str,
+    },
+}
+
+fn roles(roles: &[Role]) -> String {
+    roles
+        .iter()
+        .map(|role| format!("`{}`", role.name()))
+        .collect::<Vec<_>>()
+        .join(" or ")
+}

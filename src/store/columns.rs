@@ -1,0 +1,72 @@
+//! Reads a row's columns in the order in which its statement names them.
+
+use super::error::StoreError;
+use std::time::Duration;
+use tokio_postgres::{Row, types::FromSql};
+
+/// A row, read from left to right. A value that makes no sense is an error, never
+/// a default.
+pub(super) struct Columns<'r> {
+    row: &'r Row,
+    statement: &'static str,
+    at: usize,
+}
+
+impl<'r> Columns<'r> {
+    pub(super) fn of(row: &'r Row, statement: &'static str) -> Self {
+        Self {
+            row,
+            statement,
+            at: 0,
+        }
+    }
+
+    /// The next column.
+    pub(super) fn take<T: FromSql<'r>>(&mut self) -> Result<T, StoreError> {
+        let column = self.at;
+        self.at += 1;
+        self.row
+            .try_get(column)
+            .map_err(|source| StoreError::Corrupt {
+                statement: self.statement,
+                column,
+                source: Some(source),
+            })
+    }
+
+    /// The next column, which counts something.
+    pub(super) fn count(&mut self) -> Result<u32, StoreError> {
+        let value: i32 = self.take()?;
+        u32::try_from(value).map_err(|_| self.corrupt())
+    }
+
+    /// The next column, in milliseconds; NULL is `None`.
+    pub(super) fn millis(&mut self) -> Result<Option<Duration>, StoreError> {
+        let value: Option<i64> = self.take()?;
+        value
+            .map(|millis| u64::try_from(millis).map(Duration::from_millis))
+            .transpose()
+            .map_err(|_| self.corrupt())
+    }
+
+    /// The place of the ask that this row answers, counted from 0.
+    pub(super) fn place(&mut self) -> Result<usize, StoreError> {
+        let ord: i64 = self.take()?;
+        usize::try_from(ord - 1).map_err(|_| self.corrupt())
+    }
+
+    /// The error that the column just taken makes no sense.
+    pub(super) fn corrupt(&self) -> StoreError {
+        StoreError::Corrupt {
+            statement: self.statement,
+            column: self.at - 1,
+            source: None,
+        }
+    }
+}
+
+/// Milliseconds for a `_ms` column; what is longer than the column can hold is as
+/// good as for ever.
+pub(super) fn millis(length: Duration) -> i64 {
+    i64::try_from(length.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,134 @@
+//! What can go wrong with the database, sorted by what the caller can do.
+
+use deadpool_postgres::PoolError;
+use std::sync::Arc;
+use thiserror::Error;
+use tokio_postgres::error::{Error as DriverError, SqlState};
+
+/// A failure of the database, never of a rule.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// The database cannot be reached, or the connection broke.
+    #[error("the database is not available")]
+    Unavailable(#[source] Option<Box<dyn std::error::Error + Send + Sync>>),
+    /// The connection broke after COMMIT was sent; whether it counts is unknown.
+    #[error("the connection broke while committing")]
+    InDoubt(#[source] DriverError),
+    /// The tables are not there yet.
+    #[error("the database is not migrated yet")]
+    NotMigrated(#[source] DriverError),
+    /// Other transactions kept getting in the way.
+    #[error("other calls kept getting in the way")]
+    Contention(#[source] Option<DriverError>),
+    /// Too many calls wait.
+    #[error("too many calls wait for the database")]
+    Overloaded,
+    /// The documented tables' 32-bit ids are used up.
+    #[error("an identity of the documented tables is used up")]
+    IdsExhausted(#[source] Option<DriverError>),
+    /// A constraint refused a row.
+    #[error("a constraint of the database refused a row")]
+    Constraint(#[source] DriverError),
+    /// A row makes no sense.
+    #[error("{statement} returned a row that makes no sense in column {column}")]
+    Corrupt {
+        /// The statement.
+        statement: &'static str,
+        /// The column, counted from 0.
+        column: usize,
+        /// What the driver said.
+        #[source]
+        source: Option<DriverError>,
+    },
+    /// A statement changed another number of rows than it must.
+    #[error("{statement} changed {found} rows where {expected} were due")]
+    RowCount {
+        /// The statement.
+        statement: &'static str,
+        /// How many it changed.
+        found: usize,
+        /// How many were due.
+        expected: usize,
+    },
+    /// Anything else that the database refused.
+    #[error("the database refused a statement")]
+    Database(#[source] DriverError),
+    /// One failure of a whole batch, told to each of its calls.
+    #[error(transparent)]
+    Shared(Arc<StoreError>),
+}
+
+impl StoreError {
+    /// Whether the same work may simply be done again: nothing was committed.
+    pub fn is_transient(&self) -> bool {
+        match self.root() {
+            Self::Contention(_) | Self::RowCount { .. } => true,
+            Self::Unavailable(_)
+            | Self::InDoubt(_)
+            | Self::NotMigrated(_)
+            | Self::Overloaded
+            | Self::IdsExhausted(_)
+            | Self::Constraint(_)
+            | Self::Corrupt { .. }
+            | Self::Database(_)
+            | Self::Shared(_) => false,
+        }
+    }
+
+    /// The failure itself, where it was told to several calls.
+    pub fn root(&self) -> &Self {
+        match self {
+            Self::Shared(error) => error.root(),
+            other => other,
+        }
+    }
+
+    /// Whether one row may be to blame, so that the others of its batch deserve a
+    /// try without it.
+    pub fn blames_a_row(&self) -> bool {
+        matches!(
+            self.root(),
+            Self::Constraint(_) | Self::Corrupt { .. } | Self::Database(_)
+        )
+    }
+
+    /// The constraint that refused, if one did.
+    pub fn constraint(&self) -> Option<(&SqlState, Option<&str>)> {
+        match self.root() {
+            Self::Constraint(source) => source.as_db_error().map(|db| (db.code(), db.constraint())),
+            _ => None,
+        }
+    }
+}
+
+impl From<DriverError> for StoreError {
+    fn from(error: DriverError) -> Self {
+        let Some(code) = error.code() else {
+            return Self::Unavailable(Some(Box::new(error)));
+        };
+        match code.code() {
+            // serialization failure, deadlock, lock not available, lock timeout
+            "40001" | "40P01" | "55P03" => Self::Contention(Some(error)),
+            // undefined schema, table, column or function
+            "3F000" | "42P01" | "42703" | "42883" => Self::NotMigrated(error),
+            // the sequence is at its end; an id is out of range
+            "2200H" | "22003" => Self::IdsExhausted(Some(error)),
+            // shutting down, crashed, starting up, too many connections, read-only
+            "57P01" | "57P02" | "57P03" | "53300" | "25006" => {
+                Self::Unavailable(Some(Box::new(error)))
+            }
+            code if code.starts_with("08") => Self::Unavailable(Some(Box::new(error))),
+            code if code.starts_with("23") => Self::Constraint(error),
+            _ => Self::Database(error),
+        }
+    }
+}
+
+impl From<PoolError> for StoreError {
+    fn from(error: PoolError) -> Self {
+        match error {
+            PoolError::Timeout(deadpool_postgres::TimeoutType::Wait) => Self::Overloaded,
+            other => Self::Unavailable(Some(Box::new(other))),
+        }
+    }
+}

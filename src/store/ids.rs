@@ -1,0 +1,115 @@
+//! The 32-bit ids of `auth.refresh_session` and `auth."user"`.
+//!
+//! The identities give them out until a reserve before their end; from there on
+//! freed ids are searched and given out explicitly, below what the identity ever
+//! gave. Where none is free, the call is refused before the end is reached.
+
+use super::{
+    columns::Columns,
+    connection::Connection,
+    error::StoreError,
+    statements::{self, Statement},
+};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Ids that are left to the identity, for the foreign rows of others.
+const RESERVE: i32 = 1_000_000;
+/// The last id that our rows take.
+const LAST: i32 = i32::MAX - RESERVE;
+/// How many windows of 100,000 ids one call searches.
+const WINDOWS: usize = 20;
+
+/// Where new ids come from, in this process.
+#[derive(Debug, Default)]
+pub(super) struct Identities {
+    sessions_from_gaps: AtomicBool,
+    users_from_gaps: AtomicBool,
+}
+
+impl Identities {
+    /// Explicit ids for new sessions, or NULLs that leave the choice to the
+    /// identity.
+    pub(super) async fn for_sessions(
+        &self,
+        connection: &Connection,
+        count: usize,
+    ) -> Result<Vec<Option<i32>>, StoreError> {
+        choose(
+            connection,
+            statements::IDS_ALLOCATE_SESSIONS,
+            &self.sessions_from_gaps,
+            count,
+        )
+        .await
+    }
+
+    /// As [`Self::for_sessions`], for new users.
+    pub(super) async fn for_users(
+        &self,
+        connection: &Connection,
+        count: usize,
+    ) -> Result<Vec<Option<i32>>, StoreError> {
+        choose(
+            connection,
+            statements::IDS_ALLOCATE_USERS,
+            &self.users_from_gaps,
+            count,
+        )
+        .await
+    }
+
+    /// Notes an id that a session got.
+    pub(super) fn saw_session(&self, id: i32) {
+        if id >= LAST {
+            self.sessions_from_gaps.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Notes an id that a user got.
+    pub(super) fn saw_user(&self, id: i32) {
+        if id >= LAST {
+            self.users_from_gaps.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Reads how far the identities have come, at start and now and then.
+    pub(super) async fn look(&self, connection: &Connection) -> Result<(i64, i64), StoreError> {
+        let statement = statements::IDS_HEADROOM;
+        let rows = connection.query(statement, &[]).await?;
+        let row = rows.first().ok_or(StoreError::RowCount {
+            statement: statement.name,
+            found: 0,
+            expected: 1,
+        })?;
+        let mut columns = Columns::of(row, statement.name);
+        let (sessions, users): (i64, i64) = (columns.take()?, columns.take()?);
+        self.saw_session(i32::try_from(sessions).unwrap_or(i32::MAX));
+        self.saw_user(i32::try_from(users).unwrap_or(i32::MAX));
+        Ok((i64::from(LAST) - sessions, i64::from(LAST) - users))
+    }
+}
+
+async fn choose(
+    connection: &Connection,
+    statement: Statement,
+    from_gaps: &AtomicBool,
+    count: usize,
+) -> Result<Vec<Option<i32>>, StoreError> {
+    if !from_gaps.load(Ordering::Relaxed) {
+        return Ok(vec![None; count]);
+    }
+    let mut ids = Vec::with_capacity(count);
+    for _ in 0..WINDOWS {
+        let missing = i64::try_from(count - ids.len()).unwrap_or(i64::MAX);
+        for row in connection
+            .query(statement, &[&i64::from(LAST), &missing])
+            .await?
+        {
+            ids.push(Some(Columns::of(&row, statement.name).take()?));
+        }
+        if ids.len() == count {
+            return Ok(ids);
+        }
+    }
+    Err(StoreError::IdsExhausted(None))
+}

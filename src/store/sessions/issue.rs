@@ -1,0 +1,369 @@
+//! One batch of tokens, with or without sessions: lock, read, decide, write.
+
+use super::{
+    end::{self, Ending},
+    open,
+    rotate::ids,
+};
+use crate::domain::{
+    event::Origin,
+    issuance::{self, EarlierOpening, Issue, OpenSession, Order, Situation},
+    policy::{Defaults, User},
+    refusal::Refusal,
+};
+use crate::store::{
+    callers,
+    coalescer::{Job, Outcome},
+    columns::Columns,
+    connection::{Connection, transaction},
+    directory,
+    error::StoreError,
+    ids::Identities,
+    statements,
+    tokens::{self, NewToken},
+};
+use deadpool_postgres::Pool;
+use std::collections::HashSet;
+use uuid::Uuid;
+
+/// Whether the orders of a batch open sessions. The two gather apart, since they
+/// take different locks on the user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Access tokens alone.
+    Token,
+    /// Sessions with their first access token.
+    Session,
+}
+
+struct Reading {
+    situation: Situation,
+    committed: bool,
+}
+
+/// Issues a batch in one transaction.
+pub(crate) async fn issue(
+    pool: &Pool,
+    kind: Kind,
+    jobs: &[Job<Order>],
+    defaults: &Defaults,
+    identities: &Identities,
+) -> Result<Vec<Outcome<Result<Issue, Refusal>>>, StoreError> {
+    transaction(pool, async |connection| {
+        let (clients, users, readings) = lock_and_read(connection, kind, jobs).await?;
+        let mut taken = HashSet::new();
+        let mut outcomes = Vec::with_capacity(jobs.len());
+        let mut issues = Vec::new();
+        for (Job { ask, .. }, reading) in jobs.iter().zip(&readings) {
+            let situation = &reading.situation;
+            let locked = (situation.client.is_none() || clients.contains(&ask.client_id))
+                && (situation.user.is_none() || ask.subject.is_none_or(|id| users.contains(&id)));
+            if !locked || !alone(&mut taken, ask, situation) {
+                outcomes.push(Outcome::Busy);
+                continue;
+            }
+            let decided = issuance::decide(ask, situation, defaults);
+            if let (Ok(issue), false) = (&decided, reading.committed) {
+                issues.push((outcomes.len(), ask.as_ref(), issue.clone()));
+            }
+            outcomes.push(Outcome::Done(decided));
+        }
+        for (place, at) in write(connection, issues, &readings, identities).await? {
+            outcomes[place] = at;
+        }
+        Ok(outcomes)
+    })
+    .await
+}
+
+/// What one opening does, another of the same user or request id must see; so only
+/// one of each is in a batch, and the next one goes out with the next batch.
+fn alone(taken: &mut HashSet<(Uuid, Option<String>)>, ask: &Order, situation: &Situation) -> bool {
+    let Some(subject) = ask.subject else {
+        return true;
+    };
+    if ask.opening.is_none() && situation.user.is_some() {
+        return true;
+    }
+    let request = ask
+        .opening
+        .as_ref()
+        .and_then(|opening| opening.request_id.clone());
+    let request = request.map(|id| (ask.claim.credentials.client_id, Some(id)));
+    taken.insert((subject, None)) && request.is_none_or(|request| taken.insert(request))
+}
+
+async fn lock_and_read(
+    connection: &Connection,
+    kind: Kind,
+    jobs: &[Job<Order>],
+) -> Result<(HashSet<Uuid>, HashSet<Uuid>, Vec<Reading>), StoreError> {
+    let lock_users = match kind {
+        Kind::Token => statements::ISSUANCE_LOCK_USERS_TO_ISSUE,
+        Kind::Session => statements::ISSUANCE_LOCK_USERS_TO_OPEN,
+    };
+    let clients: Vec<_> = jobs.iter().map(|job| job.ask.client_id).collect();
+    let users: Vec<_> = jobs.iter().filter_map(|job| job.ask.subject).collect();
+    connection
+        .prepare(&[
+            statements::ISSUANCE_LOCK_CLIENTS,
+            lock_users,
+            statements::ISSUANCE_READ,
+            statements::SESSIONS_OF_USER,
+            statements::CALLERS_STANDING,
+        ])
+        .await?;
+    let ((), clients, users, mut readings, sessions, callers) = futures_util::try_join!(
+        connection.begin(),
+        ids(connection, statements::ISSUANCE_LOCK_CLIENTS, &clients),
+        lock_some(connection, lock_users, &users),
+        read(connection, jobs),
+        sessions_of(connection, kind, jobs),
+        callers::standing(
+            connection,
+            jobs.iter().map(|job| &job.ask.claim.credentials)
+        ),
+    )?;
+    for (place, session) in sessions {
+        readings[place].situation.sessions.push(session);
+    }
+    for (reading, job) in readings.iter_mut().zip(jobs) {
+        reading.situation.caller = callers.get(&job.ask.claim.credentials).cloned();
+    }
+    Ok((clients, users, readings))
+}
+
+async fn lock_some(
+    connection: &Connection,
+    statement: statements::Statement,
+    wanted: &[Uuid],
+) -> Result<HashSet<Uuid>, StoreError> {
+    if wanted.is_empty() {
+        return Ok(HashSet::new());
+    }
+    ids(connection, statement, wanted).await
+}
+
+async fn read(connection: &Connection, jobs: &[Job<Order>]) -> Result<Vec<Reading>, StoreError> {
+    let clients: Vec<_> = jobs.iter().map(|job| job.ask.client_id).collect();
+    let subjects: Vec<_> = jobs.iter().map(|job| job.ask.subject).collect();
+    let askers: Vec<_> = jobs
+        .iter()
+        .map(|job| job.ask.claim.credentials.client_id)
+        .collect();
+    let requests: Vec<_> = jobs
+        .iter()
+        .map(|job| {
+            job.ask
+                .opening
+                .as_ref()
+                .and_then(|opening| opening.request_id.as_deref())
+        })
+        .collect();
+    let digests: Vec<_> = jobs.iter().map(|job| job.ask.access.digest().0).collect();
+    let doubts: Vec<_> = jobs
+        .iter()
+        .zip(&digests)
+        .map(|(job, digest)| job.in_doubt.then_some(digest.as_slice()))
+        .collect();
+    let statement = statements::ISSUANCE_READ;
+    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 5] =
+        [&clients, &subjects, &askers, &requests, &doubts];
+    let rows = connection.query(statement, &params).await?;
+    let mut readings: Vec<Option<Reading>> = jobs.iter().map(|_| None).collect();
+    for row in &rows {
+        let mut columns = Columns::of(row, statement.name);
+        let place = columns.place()?;
+        readings[place] = Some(reading(&mut columns)?);
+    }
+    readings
+        .into_iter()
+        .map(|reading| {
+            reading.ok_or(StoreError::Corrupt {
+                statement: statement.name,
+                column: 0,
+                source: None,
+            })
+        })
+        .collect()
+}
+
+fn reading(columns: &mut Columns<'_>) -> Result<Reading, StoreError> {
+    let now = columns.take()?;
+    let fence = columns.take()?;
+    let committed = columns.take()?;
+    let user = user(columns)?;
+    let earlier = earlier(columns)?;
+    let client = directory::client_or_null(columns)?;
+    Ok(Reading {
+        situation: Situation {
+            now,
+            fence,
+            caller: None,
+            client,
+            user,
+            sessions: Vec::new(),
+            earlier,
+        },
+        committed,
+    })
+}
+
+fn user(columns: &mut Columns<'_>) -> Result<Option<User>, StoreError> {
+    let subject: Option<Uuid> = columns.take()?;
+    let disabled_at = columns.take()?;
+    let not_before = columns.take()?;
+    let created_at: Option<_> = columns.take()?;
+    Ok(subject.zip(created_at).map(|(subject, created_at)| User {
+        subject,
+        disabled_at,
+        not_before,
+        created_at,
+    }))
+}
+
+fn earlier(columns: &mut Columns<'_>) -> Result<Option<EarlierOpening>, StoreError> {
+    let session_id: Option<Uuid> = columns.take()?;
+    let client_id: Option<Uuid> = columns.take()?;
+    let subject: Option<Uuid> = columns.take()?;
+    let opened_at: Option<_> = columns.take()?;
+    let (Some(session_id), Some(client_id), Some(subject), Some(opened_at)) =
+        (session_id, client_id, subject, opened_at)
+    else {
+        return Ok(None);
+    };
+    Ok(Some(EarlierOpening {
+        session_id,
+        client_id,
+        subject,
+        opened_at,
+    }))
+}
+
+async fn sessions_of(
+    connection: &Connection,
+    kind: Kind,
+    jobs: &[Job<Order>],
+) -> Result<Vec<(usize, OpenSession)>, StoreError> {
+    if kind == Kind::Token {
+        return Ok(Vec::new());
+    }
+    let subjects: Vec<_> = jobs.iter().map(|job| job.ask.subject).collect();
+    let clients: Vec<_> = jobs.iter().map(|job| Some(job.ask.client_id)).collect();
+    open::of_users(connection, &subjects, &clients).await
+}
+
+type Decided<'a> = (usize, &'a Order, Issue);
+
+/// Writes what was decided. Returns the places whose calls found something held by
+/// another transaction and are to be tried again.
+async fn write(
+    connection: &Connection,
+    mut issues: Vec<Decided<'_>>,
+    readings: &[Reading],
+    identities: &Identities,
+) -> Result<Vec<(usize, Outcome<Result<Issue, Refusal>>)>, StoreError> {
+    let mut again = Vec::new();
+    let ending: Vec<_> = issues
+        .iter()
+        .flat_map(|(_, _, issue)| issue.ends.iter().map(|(id, _)| *id))
+        .collect();
+    if !ending.is_empty() {
+        let locked = end::lock(connection, &ending).await?;
+        let still_there = |place: usize, id: &Uuid| {
+            readings[place]
+                .situation
+                .sessions
+                .iter()
+                .any(|session| session.session_id == *id)
+        };
+        issues.retain(|(place, _, issue)| {
+            let ready = issue
+                .ends
+                .iter()
+                .all(|(id, _)| locked.contains(id) || !still_there(*place, id));
+            if !ready {
+                again.push((*place, Outcome::Busy));
+            }
+            ready
+        });
+    }
+    let register: Vec<_> = issues
+        .iter()
+        .filter(|(_, _, issue)| issue.register)
+        .filter_map(|(_, order, _)| order.subject.map(|subject| (subject, origin(order))))
+        .collect();
+    let registered = directory::register_users(connection, &register, identities).await?;
+    match registered {
+        directory::Registration::Done(registered) => issues.retain(|(place, order, issue)| {
+            let ready = !issue.register
+                || order
+                    .subject
+                    .is_some_and(|subject| registered.contains(&subject));
+            if !ready {
+                again.push((*place, Outcome::Busy));
+            }
+            ready
+        }),
+        directory::Registration::Refused(refusal) => issues.retain(|(place, _, issue)| {
+            if issue.register {
+                again.push((*place, Outcome::Done(Err(refusal.clone()))));
+            }
+            !issue.register
+        }),
+    }
+    end::end(connection, &endings(&issues)).await?;
+    open::open(connection, &issues, identities).await?;
+    tokens::insert(
+        connection,
+        issues
+            .iter()
+            .map(|(_, order, issue)| new_token(order, issue))
+            .collect(),
+    )
+    .await?;
+    Ok(again)
+}
+
+pub(super) fn origin(order: &Order) -> Origin {
+    Origin {
+        actor: Some(order.claim.credentials.client_id),
+        call: Some(order.claim.call),
+    }
+}
+
+fn endings(issues: &[Decided<'_>]) -> Vec<Ending> {
+    issues
+        .iter()
+        .flat_map(|(_, order, issue)| {
+            issue.ends.iter().filter_map(|(session_id, reason)| {
+                Some(Ending {
+                    session_id: *session_id,
+                    client_id: order.client_id,
+                    subject: order.subject?,
+                    reason: *reason,
+                    origin: origin(order),
+                })
+            })
+        })
+        .collect()
+}
+
+fn new_token(order: &Order, issue: &Issue) -> NewToken {
+    NewToken {
+        digest: order.access.digest(),
+        token_id: order.token_id,
+        client_id: order.client_id,
+        subject: order.subject,
+        scopes: issue.scopes.clone(),
+        audience: issue.audience.clone(),
+        dpop_jkt: order.dpop_jkt.clone(),
+        session_id: order
+            .opening
+            .as_ref()
+            .map(|opening| opening.refresh.session()),
+        key_id: order.access.key_id(),
+        created_at: issue.created_at,
+        expires_at: issue.access_expires_at,
+    }
+}

@@ -1,0 +1,70 @@
+//! Every statement, from its own file in `sql/`.
+
+/// A statement and its name.
+#[derive(Debug, Clone, Copy)]
+pub struct Statement {
+    /// The file under `sql/`, without `.sql`.
+    pub name: &'static str,
+    /// What is sent.
+    pub text: &'static str,
+}
+
+macro_rules! statements {
+    ($($name:ident = $file:literal;)+) => {
+        $(pub(super) const $name: Statement = Statement {
+            name: $file,
+            text: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/sql/", $file, ".sql")),
+        };)+
+
+        /// All of them, for the tests that prepare and explain each.
+        pub const ALL: &[Statement] = &[$($name),+];
+    };
+}
+
+statements! {
+    BEGIN = "transactions/begin";
+    COMMIT = "transactions/commit";
+    ROLLBACK = "transactions/rollback";
+    CALLERS_STANDING = "callers/standing";
+    SESSIONS_LOCK_TO_ROTATE = "sessions/lock_to_rotate";
+    SESSIONS_LOCK_TO_END = "sessions/lock_to_end";
+    SESSIONS_READ = "sessions/read";
+    SESSIONS_ROTATE = "sessions/rotate";
+    SESSIONS_OPEN = "sessions/open";
+    SESSIONS_GRANT = "sessions/grant";
+    SESSIONS_END = "sessions/end";
+    SESSIONS_OF_USER = "sessions/of_user";
+    SESSIONS_LIST = "sessions/list";
+    TOKENS_INSERT = "tokens/insert";
+    TOKENS_READ = "tokens/read";
+    TOKENS_REVOKE = "tokens/revoke";
+    TOKENS_REVOKE_OF_USER = "tokens/revoke_of_user";
+    ISSUANCE_LOCK_CLIENTS = "issuance/lock_clients";
+    ISSUANCE_LOCK_USERS_TO_ISSUE = "issuance/lock_users_to_issue";
+    ISSUANCE_LOCK_USERS_TO_OPEN = "issuance/lock_users_to_open";
+    ISSUANCE_READ = "issuance/read";
+    EVENTS_RECORD = "events/record";
+    CLIENTS_LINK = "clients/link";
+    CLIENTS_REFUSED_SCOPES = "clients/refused_scopes";
+    CLIENTS_REFUSED_AUDIENCE = "clients/refused_audience";
+    CLIENTS_CREATE = "clients/create";
+    CLIENTS_UPDATE = "clients/update";
+    CLIENTS_READ = "clients/read";
+    CLIENTS_LOCK = "clients/lock";
+    CLIENTS_LIST = "clients/list";
+    CLIENTS_CUT_OFF = "clients/cut_off";
+    SECRETS_INSERT = "secrets/insert";
+    SECRETS_OF_CLIENTS = "secrets/of_clients";
+    SECRETS_RETIRE = "secrets/retire";
+    SECRETS_EXISTS = "secrets/exists";
+    USERS_LINK = "users/link";
+    USERS_BRIDGE = "users/bridge";
+    USERS_REGISTER = "users/register";
+    USERS_READ = "users/read";
+    USERS_LOCK = "users/lock";
+    USERS_CUT_OFF = "users/cut_off";
+    IDS_ALLOCATE_SESSIONS = "ids/allocate_sessions";
+    IDS_ALLOCATE_USERS = "ids/allocate_users";
+    IDS_HEADROOM = "ids/headroom";
+    AUTHORITY_READ = "authority/read";
+}
