@@ -113,12 +113,55 @@ pub enum Refusal {
         /// The limit.
         limit: u32,
     },
-    /// 32-bit ids are used up.
-    #[error("{table} has no ids left")]
-    IdsExhausted {
-        /// The table.
-        table: &'static str,
-    },
+}
+
+impl Refusal {
+    /// Its reason on the wire, in the audit stream and in metrics: a name of
+    /// `ErrorReason` in the proto, without the prefix.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::CredentialsMissing => "CREDENTIALS_MISSING",
+            Self::CredentialsInvalid => "CREDENTIALS_INVALID",
+            Self::CallerDisabled | Self::ClientDisabled(_) | Self::SessionClientDisabled => {
+                "CLIENT_DISABLED"
+            }
+            Self::PermissionDenied(_) | Self::MintsOnlyForItself => "PERMISSION_DENIED",
+            Self::InvalidGrant => "INVALID_GRANT",
+            Self::RefreshTokenInvalid => "REFRESH_TOKEN_INVALID",
+            Self::RefreshTokenUnknown { .. } => "REFRESH_TOKEN_UNKNOWN",
+            Self::RefreshTokenSuperseded => "REFRESH_TOKEN_SUPERSEDED",
+            Self::RefreshTokenReused => "REFRESH_TOKEN_REUSED",
+            Self::SessionRevoked => "SESSION_REVOKED",
+            Self::SessionExpired => "SESSION_EXPIRED",
+            Self::SessionIdle => "SESSION_IDLE",
+            Self::SessionCutOff => "SESSION_CUT_OFF",
+            Self::SessionSubjectDisabled | Self::SubjectDisabled(_) => "SUBJECT_DISABLED",
+            Self::ScopeWithdrawn => "SCOPE_WITHDRAWN",
+            Self::InvalidScope(_) => "INVALID_SCOPE",
+            Self::InvalidTarget(_) => "INVALID_TARGET",
+            Self::ClientNotFound(_) => "CLIENT_NOT_FOUND",
+            Self::SubjectNotFound(_) => "SUBJECT_NOT_FOUND",
+            Self::SecretNotFound(_) => "SECRET_NOT_FOUND",
+            Self::ClientExists(_) => "CLIENT_EXISTS",
+            Self::RequestIdConflict => "REQUEST_ID_CONFLICT",
+            Self::LinkRequired { .. } => "LINK_REQUIRED",
+            Self::SecretLimitReached => "SECRET_LIMIT_REACHED",
+            Self::LastSecret => "LAST_SECRET",
+            Self::SessionLimitReached { .. } => "SESSION_LIMIT_REACHED",
+        }
+    }
+
+    /// Whether it refuses the caller itself, and not what the call asks for.
+    pub fn is_of_caller(&self) -> bool {
+        matches!(
+            self,
+            Self::CredentialsMissing
+                | Self::CredentialsInvalid
+                | Self::CallerDisabled
+                | Self::PermissionDenied(_)
+                | Self::MintsOnlyForItself
+        )
+    }
 }
 
 fn roles(roles: &[Role]) -> String {

@@ -37,6 +37,8 @@ pub enum TermError {
 pub trait TermKind {
     /// In words, for an error.
     const EXPECTED: &'static str;
+    /// The reason of a refusal: a name of `ErrorReason`.
+    const REASON: &'static str;
     /// Whether the text is one.
     fn is_valid(term: &str) -> bool;
 }
@@ -62,6 +64,7 @@ pub type Audience = Terms<Target>;
 impl TermKind for Scope {
     const EXPECTED: &'static str =
         "a scope: 1 to 128 visible ASCII characters other than \" and \\ (RFC 6749 section 3.3)";
+    const REASON: &'static str = "INVALID_SCOPE";
 
     fn is_valid(term: &str) -> bool {
         (1..=limits::SCOPE_CHARS).contains(&term.len())
@@ -74,6 +77,7 @@ impl TermKind for Scope {
 impl TermKind for Target {
     const EXPECTED: &'static str =
         "an absolute URI without fragment, of at most 512 characters (RFC 8707 section 2)";
+    const REASON: &'static str = "INVALID_TARGET";
 
     fn is_valid(term: &str) -> bool {
         (1..=limits::AUDIENCE_CHARS).contains(&term.len())

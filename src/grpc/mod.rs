@@ -1,1 +1,101 @@
-//! (being built)
+//! The server's edge: convert, one call, convert. The one place that picks a status
+//! code is [`status`]; who may call what stands in [`methods`].
+
+mod convert;
+mod directory;
+mod layers;
+pub mod methods;
+pub mod status;
+mod token_authority;
+
+use crate::authority::Authority;
+use crate::proto::{
+    DESCRIPTORS,
+    v1::{
+        directory_service_server::DirectoryServiceServer,
+        token_authority_service_server::TokenAuthorityServiceServer,
+    },
+};
+use convert::ClientBounds;
+use layers::{CallLayer, Edge, panics};
+use std::{sync::Arc, time::Duration};
+use tonic::transport::server::{Router, Server};
+use tonic_health::{pb::health_server::HealthServer, server::HealthService};
+use tower::{
+    ServiceBuilder,
+    layer::util::{Identity, Stack},
+};
+
+pub use convert::ClientBounds as DirectoryBounds;
+pub use layers::Deadlines;
+
+/// How the edge behaves.
+#[derive(Debug, Clone)]
+pub struct EdgeOptions {
+    /// How long calls may take.
+    pub deadlines: Deadlines,
+    /// Bytes of a message at most.
+    pub max_message_bytes: usize,
+    /// Calls of one connection at once.
+    pub max_concurrent_streams: u32,
+    /// What an administrator may set for a client.
+    pub bounds: ClientBounds,
+}
+
+/// Metadata of a call: a proof and a certificate chain fit, and are refused by name
+/// where they are too large, not by a broken connection.
+const MAX_METADATA_BYTES: u32 = 128 * 1024;
+
+/// The layers around every service.
+pub type Layers = Stack<
+    Stack<tower_http::catch_panic::CatchPanicLayer<panics::Handler>, Stack<CallLayer, Identity>>,
+    Identity,
+>;
+
+/// Every service of the port: the table of contents.
+pub fn services(
+    authority: &Arc<Authority>,
+    health: HealthServer<HealthService>,
+    options: EdgeOptions,
+) -> Result<Router<Layers>, tonic_reflection::server::Error> {
+    let edge = Arc::new(Edge {
+        authority: Arc::clone(authority),
+        deadlines: options.deadlines,
+    });
+    let tokens = token_authority::TokenAuthority::new(Arc::clone(authority));
+    let directory = directory::Directory::new(Arc::clone(authority), options.bounds);
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1()?;
+    let reflection_alpha = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1alpha()?;
+
+    // From the outside in: the call's layer sees every call first and every answer
+    // last; a panic below it is one call's INTERNAL.
+    let layers = ServiceBuilder::new()
+        .layer(CallLayer::new(edge))
+        .layer(panics::layer())
+        .into_inner();
+    Ok(Server::builder()
+        .tcp_nodelay(true)
+        .max_concurrent_streams(options.max_concurrent_streams)
+        .http2_max_header_list_size(MAX_METADATA_BYTES)
+        .http2_keepalive_interval(Some(Duration::from_secs(30)))
+        .http2_keepalive_timeout(Some(Duration::from_secs(20)))
+        .layer(layers)
+        .add_service(
+            TokenAuthorityServiceServer::new(tokens)
+                .max_decoding_message_size(options.max_message_bytes)
+                .max_encoding_message_size(usize::MAX),
+        )
+        .add_service(
+            DirectoryServiceServer::new(directory)
+                .max_decoding_message_size(options.max_message_bytes),
+        )
+        .add_service(health)
+        .add_service(reflection)
+        .add_service(reflection_alpha))
+}

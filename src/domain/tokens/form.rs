@@ -31,12 +31,17 @@ pub enum Malformed {
     Mac,
 }
 
-/// A token in the clear, on its way to the one answer that carries it. It prints
-/// as its kind, and its memory is wiped.
+/// A token in the clear, on its way to the one answer that carries it. It never
+/// prints, and its memory is wiped.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub struct Plaintext(String);
 
 impl Plaintext {
+    /// Takes the text that a caller presented, whatever it is.
+    pub fn presented(text: String) -> Self {
+        Self(text)
+    }
+
     /// The token itself. Only an answer to its owner may call this.
     pub fn reveal(&self) -> &str {
         &self.0
@@ -45,7 +50,7 @@ impl Plaintext {
 
 impl fmt::Debug for Plaintext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}…", &self.0[..6])
+        f.write_str("Plaintext(…)")
     }
 }
 

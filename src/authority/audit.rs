@@ -1,0 +1,144 @@
+//! The audit stream: one JSON line for every security event.
+//!
+//! It never blocks a call: records go through a bounded buffer to a thread of their
+//! own, and what finds the buffer full is dropped and counted. What must not be
+//! lost, the endings and administrative changes, stands in `countersign.event` as
+//! well, in the transaction that made it so.
+
+use super::Call;
+use crate::domain::{clock, instruments::AUDIT_DROPPED, refusal::Refusal};
+use chrono::{DateTime, Utc};
+use opentelemetry::metrics::Counter;
+use serde::Serialize;
+use std::{
+    io::Write,
+    net::SocketAddr,
+    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    thread,
+};
+use uuid::Uuid;
+
+/// One line of the stream. No field can hold a token, a secret, a key or a proof.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Record {
+    /// When, by the server's clock.
+    pub at: DateTime<Utc>,
+    /// What was tried: `caller`, `issue`, `rotate`, `revoke`, `client`, `user` and so
+    /// on.
+    pub event: &'static str,
+    /// `done` or `refused`.
+    pub outcome: &'static str,
+    /// Why it was refused: a name of `ErrorReason`. Or what was special about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'static str>,
+    /// The call, as in the logs and in `countersign.event`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub call: Option<Uuid>,
+    /// The client that called; proved only if the reason is none of the caller's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub caller: Option<Uuid>,
+    /// Where the call came from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peer: Option<SocketAddr>,
+    /// The client that it was about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<Uuid>,
+    /// The user that it was about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject: Option<Uuid>,
+    /// The session that it was about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<Uuid>,
+    /// The access token that it was about, by its public id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_id: Option<Uuid>,
+    /// The generation of the refresh token that it was about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u32>,
+    /// How many sessions ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sessions: Option<u32>,
+}
+
+impl Record {
+    /// Something that was refused.
+    pub fn refused(event: &'static str, refusal: &Refusal) -> Self {
+        Self {
+            event,
+            outcome: "refused",
+            reason: Some(refusal.reason()),
+            ..Self::default()
+        }
+    }
+
+    /// The same, of this call.
+    pub fn of(self, call: &Call) -> Self {
+        Self {
+            call: Some(call.claim.call),
+            caller: Some(call.claim.credentials.client_id),
+            peer: call.peer,
+            ..self
+        }
+    }
+}
+
+/// The near end of the stream.
+#[derive(Debug)]
+pub struct Audit {
+    stream: SyncSender<Record>,
+    dropped: Counter<u64>,
+}
+
+impl Audit {
+    /// Starts the stream into `output`, with room for `buffer` records.
+    pub fn start(output: Box<dyn Write + Send>, buffer: usize) -> std::io::Result<Self> {
+        let (stream, records) = sync_channel(buffer);
+        thread::Builder::new()
+            .name("audit".into())
+            .spawn(move || write(&records, output))?;
+        let dropped = opentelemetry::global::meter("countersign")
+            .u64_counter(AUDIT_DROPPED.name)
+            .with_unit(AUDIT_DROPPED.unit)
+            .with_description(AUDIT_DROPPED.description)
+            .build();
+        Ok(Self { stream, dropped })
+    }
+
+    /// Puts a record into the stream, or drops and counts it.
+    pub fn record(&self, record: Record) {
+        if self
+            .stream
+            .try_send(Record {
+                at: clock::now(),
+                ..record
+            })
+            .is_err()
+        {
+            self.dropped.add(1, &[]);
+        }
+    }
+}
+
+fn write(records: &Receiver<Record>, mut output: Box<dyn Write + Send>) {
+    let mut failing = false;
+    while let Ok(record) = records.recv() {
+        let written = serde_json::to_vec(&record)
+            .map_err(std::io::Error::other)
+            .and_then(|mut line| {
+                line.push(b'\n');
+                output.write_all(&line)?;
+                output.flush()
+            });
+        match (written, failing) {
+            (Err(error), false) => {
+                failing = true;
+                tracing::error!(%error, "the audit stream cannot be written");
+            }
+            (Ok(()), true) => {
+                failing = false;
+                tracing::info!("the audit stream can be written again");
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,336 @@
+//! Issue, rotate, introspect, revoke a token.
+
+use super::{Authority, Call, Failure, audit::Record};
+use crate::domain::{
+    clock,
+    introspection::{Description, Question},
+    issuance::{Opening, Order},
+    refusal::Refusal,
+    revocation::Target,
+    rotation::Presented,
+    terms::{Audience, Scopes},
+    tokens::{AccessToken, Plaintext, RefreshToken, Token},
+};
+use crate::store::Revocation;
+use chrono::{DateTime, Utc};
+use std::{net::IpAddr, time::Duration};
+use uuid::Uuid;
+
+/// What `IssueToken` asks for.
+#[derive(Debug, Clone)]
+pub struct IssueRequest {
+    /// The client. `None`: the caller itself.
+    pub client_id: Option<Uuid>,
+    /// The user. `None`: a client-only token.
+    pub subject: Option<Uuid>,
+    /// What is asked for.
+    pub scopes: Scopes,
+    /// Who it is for; empty: the client's default.
+    pub audience: Audience,
+    /// How long the access token lives; `None`: the client's limit.
+    pub access_token_ttl: Option<Duration>,
+    /// The session to open.
+    pub opening: Option<OpeningRequest>,
+    /// Register the subject if it is not known.
+    pub register_subject: bool,
+    /// The key that the call's own proof was made with.
+    pub dpop_jkt: Option<String>,
+}
+
+/// The session that `IssueToken` opens.
+#[derive(Debug, Clone)]
+pub struct OpeningRequest {
+    /// What the user logged in with.
+    pub user_agent: Option<String>,
+    /// Where from.
+    pub ip_address: Option<IpAddr>,
+    /// Makes the opening repeatable.
+    pub request_id: Option<String>,
+}
+
+/// An issued access token, in the clear.
+#[derive(Debug)]
+pub struct IssuedToken {
+    /// The token.
+    pub access_token: Plaintext,
+    /// Its public id.
+    pub token_id: Uuid,
+    /// When it dies.
+    pub expires_at: DateTime<Utc>,
+    /// What it grants.
+    pub scopes: Scopes,
+    /// Who it is for; empty: not constrained.
+    pub audience: Audience,
+    /// The key that it is bound to.
+    pub dpop_jkt: Option<String>,
+    /// Its session.
+    pub session: Option<IssuedSession>,
+}
+
+/// A session and its current refresh token, in the clear.
+#[derive(Debug)]
+pub struct IssuedSession {
+    /// Its id.
+    pub session_id: Uuid,
+    /// The refresh token.
+    pub refresh_token: Plaintext,
+    /// The session's absolute end.
+    pub expires_at: DateTime<Utc>,
+    /// How many steps it has taken.
+    pub generation: u32,
+}
+
+/// What `RotateRefresh` presents.
+#[derive(Debug)]
+pub struct RotateRequest {
+    /// The refresh token's text.
+    pub refresh_token: Plaintext,
+    /// What the access token is narrowed to; empty: nothing.
+    pub scopes: Scopes,
+    /// What the access token is narrowed to; empty: nothing.
+    pub audience: Audience,
+    /// Replaces the session's.
+    pub user_agent: Option<String>,
+    /// Replaces the session's.
+    pub ip_address: Option<IpAddr>,
+    /// The key that the call's own proof was made with.
+    pub dpop_jkt: Option<String>,
+}
+
+/// What a rotation hands out.
+#[derive(Debug)]
+pub struct RotatedToken {
+    /// The access token; its session is always there.
+    pub token: IssuedToken,
+    /// No step was taken.
+    pub replayed: bool,
+}
+
+impl Authority {
+    /// Issues a token.
+    pub async fn issue(&self, call: &Call, request: IssueRequest) -> Result<IssuedToken, Failure> {
+        let key = self.ring.minting();
+        let opening = request.opening.map(|opening| Opening {
+            refresh: RefreshToken::first(key, clock::uuid(), clock::random()),
+            salt: clock::random(),
+            user_agent: opening.user_agent,
+            ip_address: opening.ip_address,
+            request_id: opening.request_id,
+        });
+        let order = Order {
+            claim: call.claim.clone(),
+            client_id: request
+                .client_id
+                .unwrap_or(call.claim.credentials.client_id),
+            subject: request.subject,
+            register_subject: request.register_subject,
+            scopes: request.scopes,
+            audience: request.audience,
+            access_token_ttl: request.access_token_ttl,
+            dpop_jkt: request.dpop_jkt,
+            access: self.mint(),
+            token_id: clock::uuid(),
+            opening,
+        };
+        let about = Record {
+            client_id: Some(order.client_id),
+            subject: order.subject,
+            ..Record::default()
+        };
+        let issue = match self.store.issue(order.clone(), call.arrived).await? {
+            Ok(issue) => issue,
+            Err(refusal) => {
+                self.refused(call, "issue", &refusal, about);
+                return Err(refusal.into());
+            }
+        };
+        let session =
+            order
+                .opening
+                .as_ref()
+                .zip(issue.session_expires_at)
+                .map(|(opening, expires_at)| IssuedSession {
+                    session_id: opening.refresh.session(),
+                    refresh_token: opening.refresh.plaintext(),
+                    expires_at,
+                    generation: 0,
+                });
+        let session_id = session.as_ref().map(|session| session.session_id);
+        self.note(
+            call,
+            "issue",
+            Record {
+                token_id: Some(order.token_id),
+                session_id,
+                ..about
+            },
+        );
+        Ok(IssuedToken {
+            access_token: order.access.plaintext(),
+            token_id: order.token_id,
+            expires_at: issue.access_expires_at,
+            scopes: issue.scopes,
+            audience: issue.audience,
+            dpop_jkt: order.dpop_jkt,
+            session,
+        })
+    }
+
+    /// Rotates a refresh token.
+    pub async fn rotate(
+        &self,
+        call: &Call,
+        request: RotateRequest,
+    ) -> Result<RotatedToken, Failure> {
+        let token =
+            RefreshToken::parse(request.refresh_token.reveal(), &self.ring).map_err(|cause| {
+                self.malformed(cause);
+                let refusal = Refusal::RefreshTokenInvalid;
+                self.refused(call, "rotate", &refusal, Record::default());
+                refusal
+            })?;
+        let session_id = token.session();
+        let about = Record {
+            session_id: Some(session_id),
+            generation: Some(token.counter()),
+            ..Record::default()
+        };
+        let access = self.mint();
+        let token_id = clock::uuid();
+        let presented = Presented {
+            claim: call.claim.clone(),
+            dpop_jkt: request.dpop_jkt.clone(),
+            token,
+            scopes: request.scopes,
+            audience: request.audience,
+            access: access.clone(),
+            token_id,
+            user_agent: request.user_agent,
+            ip_address: request.ip_address,
+        };
+        let rotated = self.store.rotate(presented, call.arrived).await?;
+        let (client_id, subject) = rotated.family.unzip();
+        let about = Record {
+            client_id,
+            subject,
+            ..about
+        };
+        let success = match rotated.result {
+            Ok(success) => success,
+            Err(refusal) => {
+                if let Refusal::RefreshTokenUnknown { ahead } = refusal {
+                    // Commits were lost, or the key is in someone else's hands.
+                    tracing::error!(
+                        call = %call.claim.call, session = %session_id, ahead,
+                        "an authentic refresh token is unknown to the database"
+                    );
+                }
+                self.refused(call, "rotate", &refusal, about);
+                return Err(refusal.into());
+            }
+        };
+        self.instruments.rotated(rotated.replayed);
+        let reason = rotated.replayed.then_some("REPLAYED");
+        self.note(
+            call,
+            "rotate",
+            Record {
+                token_id: Some(token_id),
+                reason,
+                ..about
+            },
+        );
+        Ok(RotatedToken {
+            token: IssuedToken {
+                access_token: access.plaintext(),
+                token_id,
+                expires_at: success.access_expires_at,
+                scopes: success.scopes,
+                audience: success.audience,
+                dpop_jkt: request.dpop_jkt,
+                session: Some(IssuedSession {
+                    session_id,
+                    refresh_token: success.successor.plaintext(),
+                    expires_at: success.session_expires_at,
+                    generation: success.successor.counter(),
+                }),
+            },
+            replayed: rotated.replayed,
+        })
+    }
+
+    /// Says what a token is; `None` is `active: false`. A forged one costs no query.
+    pub async fn introspect(
+        &self,
+        call: &Call,
+        token: &str,
+    ) -> Result<Option<Description>, Failure> {
+        let Some(token) = self.read(token) else {
+            return Ok(None);
+        };
+        let question = Question {
+            claim: call.claim.clone(),
+            token,
+        };
+        let answer = self.store.introspect(question, call.arrived).await;
+        self.heard(call, "introspect", answer)
+    }
+
+    /// Says what several tokens are, in order.
+    pub async fn introspect_all(
+        &self,
+        call: &Call,
+        tokens: &[String],
+    ) -> Result<Vec<Option<Description>>, Failure> {
+        let mut places = Vec::new();
+        let mut questions = Vec::new();
+        for (place, token) in tokens.iter().enumerate() {
+            if let Some(token) = self.read(token) {
+                places.push(place);
+                questions.push(Question {
+                    claim: call.claim.clone(),
+                    token,
+                });
+            }
+        }
+        let mut descriptions: Vec<_> = tokens.iter().map(|_| None).collect();
+        if questions.is_empty() {
+            return Ok(descriptions);
+        }
+        let answers = self.store.introspect_all(questions).await?;
+        for (place, answer) in places.into_iter().zip(answers) {
+            descriptions[place] = self.heard(call, "introspect", Ok(answer))?;
+        }
+        Ok(descriptions)
+    }
+
+    /// Revokes one token (RFC 7009): an access token alone, a refresh token with its
+    /// session.
+    pub async fn revoke_token(&self, call: &Call, token: &str) -> Result<(), Failure> {
+        let target = match self.read(token) {
+            None => return Ok(()),
+            Some(Token::Access(token)) => Target::Access(token),
+            Some(Token::Refresh(token)) => Target::Refresh(token),
+        };
+        let revocation = Revocation {
+            claim: call.claim.clone(),
+            target,
+        };
+        self.revoke(call, "revoke_token", revocation)
+            .await
+            .map(drop)
+    }
+
+    fn mint(&self) -> AccessToken {
+        // The mint time wraps in 2106; it only orders the index.
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let minted_at = clock::now().timestamp() as u32;
+        AccessToken::mint(self.ring.minting(), minted_at, &clock::random())
+    }
+
+    pub(super) fn read(&self, token: &str) -> Option<Token> {
+        Token::parse(token, &self.ring)
+            .map_err(|cause| self.malformed(cause))
+            .ok()
+    }
+}

@@ -1,0 +1,115 @@
+//! The table of instruments: everything that is measured, in one place.
+//!
+//! A room records only what has a row here. No attribute can grow without bound:
+//! each takes its values from a fixed set.
+
+/// What an instrument does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InstrumentKind {
+    /// Only grows.
+    Counter,
+    /// A distribution.
+    Histogram,
+}
+
+/// A row of the table.
+#[derive(Debug, Clone, Copy)]
+pub struct Instrument {
+    /// Its name (OpenTelemetry naming).
+    pub name: &'static str,
+    /// What it does.
+    pub kind: InstrumentKind,
+    /// Its unit (UCUM).
+    pub unit: &'static str,
+    /// What it tells.
+    pub description: &'static str,
+    /// Its attributes.
+    pub attributes: &'static [&'static str],
+}
+
+/// Calls by method and code.
+pub const CALLS: Instrument = Instrument {
+    name: "countersign.calls",
+    kind: InstrumentKind::Counter,
+    unit: "{call}",
+    description: "Calls, by method and gRPC code.",
+    attributes: &["method", "code"],
+};
+/// How long calls take.
+pub const CALL_DURATION: Instrument = Instrument {
+    name: "countersign.call.duration",
+    kind: InstrumentKind::Histogram,
+    unit: "s",
+    description: "How long calls take in the server, by method.",
+    attributes: &["method"],
+};
+/// Refusals by reason.
+pub const REFUSALS: Instrument = Instrument {
+    name: "countersign.refusals",
+    kind: InstrumentKind::Counter,
+    unit: "{refusal}",
+    description: "Refused calls, by reason (the names of ErrorReason).",
+    attributes: &["reason"],
+};
+/// Rotations by outcome.
+pub const ROTATIONS: Instrument = Instrument {
+    name: "countersign.rotations",
+    kind: InstrumentKind::Counter,
+    unit: "{rotation}",
+    description: "Successful rotations, by outcome: rotated or replayed.",
+    attributes: &["outcome"],
+};
+/// Tokens that needed no query to be refused.
+pub const MALFORMED_TOKENS: Instrument = Instrument {
+    name: "countersign.tokens.malformed",
+    kind: InstrumentKind::Counter,
+    unit: "{token}",
+    description: "Presented tokens that were refused without a query, by cause: form, \
+                  checksum, unknown_key or mac.",
+    attributes: &["cause"],
+};
+/// Sessions that ended by revocation.
+pub const SESSIONS_REVOKED: Instrument = Instrument {
+    name: "countersign.sessions.revoked",
+    kind: InstrumentKind::Counter,
+    unit: "{session}",
+    description: "Live sessions that a revocation ended.",
+    attributes: &[],
+};
+/// Audit records that were dropped.
+pub const AUDIT_DROPPED: Instrument = Instrument {
+    name: "countersign.audit.dropped",
+    kind: InstrumentKind::Counter,
+    unit: "{record}",
+    description: "Audit records dropped because their stream could not keep up.",
+    attributes: &[],
+};
+/// Calls of a batch.
+pub const BATCH_CALLS: Instrument = Instrument {
+    name: "countersign.batch.calls",
+    kind: InstrumentKind::Histogram,
+    unit: "{call}",
+    description: "Calls that went to the database in one batch, by kind.",
+    attributes: &["kind"],
+};
+/// How long a call waited for its batch.
+pub const BATCH_WAIT: Instrument = Instrument {
+    name: "countersign.batch.wait",
+    kind: InstrumentKind::Histogram,
+    unit: "s",
+    description: "How long a call waited before its batch was sent, by kind.",
+    attributes: &["kind"],
+};
+
+/// All of them.
+pub const TABLE: &[Instrument] = &[
+    CALLS,
+    CALL_DURATION,
+    REFUSALS,
+    ROTATIONS,
+    MALFORMED_TOKENS,
+    SESSIONS_REVOKED,
+    AUDIT_DROPPED,
+    BATCH_CALLS,
+    BATCH_WAIT,
+];

@@ -1,0 +1,285 @@
+//! The directory's calls.
+
+use super::{Fields, timestamp};
+use crate::authority::{ClientEntry, CreatedClient};
+use crate::domain::{
+    caller::Role,
+    limits,
+    policy::{ClientSettings, SessionLimitPolicy, User},
+};
+use crate::proto::v1;
+use std::{ops::RangeInclusive, time::Duration};
+
+/// What an administrator may set for a client.
+#[derive(Debug, Clone)]
+pub struct ClientBounds {
+    /// Of its access tokens' lifetime.
+    pub access_token_ttl: RangeInclusive<Duration>,
+    /// Of its sessions' lifetime.
+    pub session_ttl: RangeInclusive<Duration>,
+    /// Of their idle timeout.
+    pub idle_timeout: RangeInclusive<Duration>,
+    /// Of their grace window.
+    pub rotation_grace: RangeInclusive<Duration>,
+    /// A grace window that is not 0 is at least this.
+    pub least_grace: Duration,
+    /// Of the sessions that a user may have.
+    pub sessions_per_user: RangeInclusive<u32>,
+}
+
+/// A setting that an update changes.
+type Setting = fn(&mut ClientSettings, &ClientSettings);
+
+/// The settings by the names of their fields.
+const SETTINGS: &[(&str, Setting)] = &[
+    ("name", |to, from| to.name.clone_from(&from.name)),
+    ("roles", |to, from| to.roles.clone_from(&from.roles)),
+    ("scopes", |to, from| to.scopes.clone_from(&from.scopes)),
+    ("audience", |to, from| {
+        to.audience.clone_from(&from.audience)
+    }),
+    ("default_audience", |to, from| {
+        to.default_audience.clone_from(&from.default_audience)
+    }),
+    ("introspection_audience", |to, from| {
+        to.introspection_audience
+            .clone_from(&from.introspection_audience);
+    }),
+    ("access_token_ttl", |to, from| {
+        to.access_token_ttl = from.access_token_ttl
+    }),
+    ("session_ttl", |to, from| to.session_ttl = from.session_ttl),
+    ("idle_timeout", |to, from| {
+        to.idle_timeout = from.idle_timeout
+    }),
+    ("rotation_grace", |to, from| {
+        to.rotation_grace = from.rotation_grace
+    }),
+    ("sessions_per_user", |to, from| {
+        to.sessions_per_user = from.sessions_per_user
+    }),
+    ("session_limit_policy", |to, from| {
+        to.session_limit_policy = from.session_limit_policy
+    }),
+];
+
+/// Settings of a new client: the name is needed.
+pub(in crate::grpc) fn settings(
+    fields: &mut Fields,
+    message: Option<v1::ClientSettings>,
+    bounds: &ClientBounds,
+) -> ClientSettings {
+    let settings = read(fields, message.unwrap_or_default(), bounds);
+    if settings.name.is_empty() {
+        fields.refuse("settings.name", "is needed");
+    }
+    let beyond = settings.default_audience.beyond(&settings.audience);
+    if !beyond.is_empty() {
+        let why = format!("is not within audience: {}", beyond.join(" "));
+        fields.refuse("settings.default_audience", why);
+    }
+    settings
+}
+
+/// What an update changes, as a function over the settings that stand.
+pub(in crate::grpc) fn update(
+    fields: &mut Fields,
+    message: Option<v1::ClientSettings>,
+    mask: Option<prost_types::FieldMask>,
+    bounds: &ClientBounds,
+) -> impl Fn(ClientSettings) -> ClientSettings + Send + Sync + 'static {
+    let new = read(fields, message.unwrap_or_default(), bounds);
+    let mut chosen: Vec<Setting> = Vec::new();
+    let paths = mask.unwrap_or_default().paths;
+    if paths.is_empty() {
+        fields.refuse("update_mask", "names no field");
+    }
+    for path in &paths {
+        match SETTINGS.iter().find(|(name, _)| name == path) {
+            Some((_, setting)) => chosen.push(*setting),
+            None => fields.refuse(
+                "update_mask",
+                "names a field that ClientSettings does not have",
+            ),
+        }
+    }
+    if paths.iter().any(|path| path == "name") && new.name.is_empty() {
+        fields.refuse("settings.name", "is needed");
+    }
+    move |mut settings| {
+        for setting in &chosen {
+            setting(&mut settings, &new);
+        }
+        settings
+    }
+}
+
+fn read(fields: &mut Fields, message: v1::ClientSettings, bounds: &ClientBounds) -> ClientSettings {
+    let v1::ClientSettings {
+        name,
+        roles,
+        scopes,
+        audience,
+        default_audience,
+        introspection_audience,
+        access_token_ttl,
+        session_ttl,
+        idle_timeout,
+        rotation_grace,
+        sessions_per_user,
+        session_limit_policy,
+    } = message;
+    let most = limits::CLIENT_AUDIENCE;
+    let settings = ClientSettings {
+        name: fields
+            .text("settings.name", name, limits::CLIENT_NAME_CHARS)
+            .unwrap_or_default(),
+        roles: read_roles(fields, &roles),
+        scopes: fields.terms("settings.scopes", scopes, limits::CLIENT_SCOPES),
+        audience: fields.terms("settings.audience", audience, most),
+        default_audience: fields.terms("settings.default_audience", default_audience, most),
+        introspection_audience: fields.terms(
+            "settings.introspection_audience",
+            introspection_audience,
+            most,
+        ),
+        access_token_ttl: fields.duration(
+            "settings.access_token_ttl",
+            access_token_ttl,
+            &bounds.access_token_ttl,
+        ),
+        session_ttl: fields.duration("settings.session_ttl", session_ttl, &bounds.session_ttl),
+        idle_timeout: fields.duration("settings.idle_timeout", idle_timeout, &bounds.idle_timeout),
+        rotation_grace: fields.duration(
+            "settings.rotation_grace",
+            rotation_grace,
+            &bounds.rotation_grace,
+        ),
+        sessions_per_user: (sessions_per_user != 0).then_some(sessions_per_user),
+        session_limit_policy: read_policy(fields, session_limit_policy),
+    };
+    if settings
+        .sessions_per_user
+        .is_some_and(|most| !bounds.sessions_per_user.contains(&most))
+    {
+        let (least, most) = (
+            bounds.sessions_per_user.start(),
+            bounds.sessions_per_user.end(),
+        );
+        fields.refuse(
+            "settings.sessions_per_user",
+            format!("is not from {least} to {most}"),
+        );
+    }
+    if settings
+        .rotation_grace
+        .is_some_and(|g| !g.is_zero() && g < bounds.least_grace)
+    {
+        let least = humantime::format_duration(bounds.least_grace);
+        let why = format!("is neither 0 nor at least {least}, three times rotation.deadline");
+        fields.refuse("settings.rotation_grace", why);
+    }
+    settings
+}
+
+fn read_roles(fields: &mut Fields, roles: &[i32]) -> Vec<Role> {
+    let mut read = Vec::with_capacity(roles.len());
+    for (at, role) in roles.iter().enumerate() {
+        let role = match v1::Role::try_from(*role) {
+            Ok(v1::Role::Issuer) => Role::Issuer,
+            Ok(v1::Role::Introspector) => Role::Introspector,
+            Ok(v1::Role::Revoker) => Role::Revoker,
+            Ok(v1::Role::Admin) => Role::Admin,
+            Ok(v1::Role::Unspecified) | Err(_) => {
+                fields.refuse(format!("settings.roles[{at}]"), "is not a role");
+                continue;
+            }
+        };
+        if read.contains(&role) {
+            fields.refuse(format!("settings.roles[{at}]"), "repeats an earlier one");
+        }
+        read.push(role);
+    }
+    read
+}
+
+fn read_policy(fields: &mut Fields, policy: i32) -> SessionLimitPolicy {
+    match v1::SessionLimitPolicy::try_from(policy) {
+        Ok(v1::SessionLimitPolicy::Unspecified | v1::SessionLimitPolicy::Refuse) => {
+            SessionLimitPolicy::Refuse
+        }
+        Ok(v1::SessionLimitPolicy::EndLeastRecentlyUsed) => {
+            SessionLimitPolicy::EndLeastRecentlyUsed
+        }
+        Err(_) => {
+            fields.refuse("settings.session_limit_policy", "is not a policy");
+            SessionLimitPolicy::Refuse
+        }
+    }
+}
+
+pub(in crate::grpc) fn client(entry: ClientEntry) -> v1::Client {
+    let ClientEntry { client, secrets } = entry;
+    v1::Client {
+        client_id: client.client_id.to_string(),
+        settings: Some(written(client.settings)),
+        disabled_at: client.disabled_at.map(timestamp),
+        tokens_not_before: client.not_before.map(timestamp),
+        created_at: Some(timestamp(client.created_at)),
+        updated_at: Some(timestamp(client.updated_at)),
+        secrets: secrets
+            .into_iter()
+            .map(|secret| v1::ClientSecret {
+                secret_id: secret.secret_id.to_string(),
+                created_at: Some(timestamp(secret.created_at)),
+            })
+            .collect(),
+    }
+}
+
+fn written(settings: ClientSettings) -> v1::ClientSettings {
+    let duration = |length: Option<Duration>| {
+        // Bounded by the settings' own bounds, far below what the wire can hold.
+        length.and_then(|length| prost_types::Duration::try_from(length).ok())
+    };
+    let role = |role: Role| match role {
+        Role::Issuer => v1::Role::Issuer.into(),
+        Role::Introspector => v1::Role::Introspector.into(),
+        Role::Revoker => v1::Role::Revoker.into(),
+        Role::Admin => v1::Role::Admin.into(),
+    };
+    let policy = match settings.session_limit_policy {
+        SessionLimitPolicy::Refuse => v1::SessionLimitPolicy::Refuse,
+        SessionLimitPolicy::EndLeastRecentlyUsed => v1::SessionLimitPolicy::EndLeastRecentlyUsed,
+    };
+    v1::ClientSettings {
+        name: settings.name,
+        roles: settings.roles.into_iter().map(role).collect(),
+        scopes: settings.scopes.into_vec(),
+        audience: settings.audience.into_vec(),
+        default_audience: settings.default_audience.into_vec(),
+        introspection_audience: settings.introspection_audience.into_vec(),
+        access_token_ttl: duration(settings.access_token_ttl),
+        session_ttl: duration(settings.session_ttl),
+        idle_timeout: duration(settings.idle_timeout),
+        rotation_grace: duration(settings.rotation_grace),
+        sessions_per_user: settings.sessions_per_user.unwrap_or_default(),
+        session_limit_policy: policy.into(),
+    }
+}
+
+pub(in crate::grpc) fn created_client(created: CreatedClient) -> v1::CreateClientResponse {
+    v1::CreateClientResponse {
+        client_secret: created.secret.reveal().to_owned(),
+        client: Some(client(created.entry)),
+    }
+}
+
+pub(in crate::grpc) fn user(user: User) -> v1::User {
+    v1::User {
+        subject: user.subject.to_string(),
+        disabled_at: user.disabled_at.map(timestamp),
+        tokens_not_before: user.not_before.map(timestamp),
+        created_at: Some(timestamp(user.created_at)),
+    }
+}

@@ -1,0 +1,225 @@
+//! The outermost layer: gives a call its id, its caller and its deadline, and sees
+//! how it ended.
+
+use super::{Deadlines, credentials};
+use crate::authority::{Authority, Call};
+use crate::domain::{
+    caller::{Access, Claim},
+    clock,
+    refusal::Refusal,
+};
+use crate::grpc::{
+    methods::{self, Deadline, Method},
+    status,
+};
+use http::{HeaderMap, Request, Response};
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+use tonic::{Code, Status, body::Body, transport::server::TcpConnectInfo};
+use tower::{Layer, Service};
+
+/// What the layer needs of the house.
+#[derive(Debug)]
+pub(in crate::grpc) struct Edge {
+    pub(in crate::grpc) authority: Arc<Authority>,
+    pub(in crate::grpc) deadlines: Deadlines,
+}
+
+/// Makes the layer's service.
+#[derive(Debug, Clone)]
+pub struct CallLayer(Arc<Edge>);
+
+impl CallLayer {
+    pub(in crate::grpc) fn new(edge: Arc<Edge>) -> Self {
+        Self(edge)
+    }
+}
+
+impl<S> Layer<S> for CallLayer {
+    type Service = CallService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        CallService {
+            edge: Arc::clone(&self.0),
+            inner,
+        }
+    }
+}
+
+/// The layer's service.
+#[derive(Debug, Clone)]
+pub struct CallService<S> {
+    edge: Arc<Edge>,
+    inner: S,
+}
+
+impl<S> Service<Request<Body>> for CallService<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
+    S::Future: Send,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let arrived = Instant::now();
+        let ready = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, ready);
+        let edge = Arc::clone(&self.edge);
+        Box::pin(async move {
+            // An unknown method is tonic's to answer: UNIMPLEMENTED.
+            let Some(method) = methods::find(request.uri().path()) else {
+                return inner.call(request).await;
+            };
+            let response = match edge.admit(method, &mut request, arrived).await {
+                Ok(()) => match edge.deadline(method, request.headers()) {
+                    None => inner.call(request).await?,
+                    Some(limit) => match tokio::time::timeout(limit, inner.call(request)).await {
+                        Ok(response) => response?,
+                        Err(_) => status::deadline_exceeded().into_http(),
+                    },
+                },
+                Err(status) => status.into_http(),
+            };
+            edge.ended(method, &response, arrived);
+            Ok(response)
+        })
+    }
+}
+
+impl Edge {
+    /// Reads who calls, and leaves it in the request for the handler.
+    async fn admit(
+        &self,
+        method: &'static Method,
+        request: &mut Request<Body>,
+        arrived: Instant,
+    ) -> Result<(), Status> {
+        if method.access == Access::Open {
+            return Ok(());
+        }
+        if request.headers().contains_key("dpop") {
+            return Err(status::dpop_not_configured());
+        }
+        let peer = request
+            .extensions()
+            .get::<TcpConnectInfo>()
+            .and_then(TcpConnectInfo::remote_addr);
+        let credentials = credentials::read(request.headers(), &self.authority)
+            .inspect_err(|refusal: &Refusal| self.authority.refused_at_the_door(peer, refusal))
+            .map_err(|refusal| status::of_refusal(&refusal))?;
+        let claim = Claim {
+            credentials,
+            access: method.access,
+            call: clock::uuid(),
+        };
+        let call = Call {
+            claim,
+            arrived,
+            peer,
+        };
+        if !method.path.starts_with("/countersign.") {
+            // A service that knows no callers, reflection: asked for here.
+            self.authority
+                .admit(&call)
+                .await
+                .map_err(|failure| status::of_failure(call.claim.call, &failure))?;
+        }
+        request.extensions_mut().insert(call);
+        Ok(())
+    }
+
+    /// How long the call may take: the server's own deadline, or the caller's if that
+    /// is shorter. It fires a little before tonic's timer, which would say CANCELLED.
+    fn deadline(&self, method: &Method, headers: &HeaderMap) -> Option<Duration> {
+        let own = match method.deadline {
+            Deadline::Call => self.deadlines.call,
+            Deadline::Rotation => self.deadlines.rotation,
+            Deadline::None => return None,
+        };
+        let asked = headers
+            .get("grpc-timeout")
+            .and_then(|value| grpc_timeout(value.as_bytes()));
+        Some(asked.map_or(own, |asked| {
+            let early = (asked / 20).min(Duration::from_millis(10));
+            own.min(asked.saturating_sub(early))
+        }))
+    }
+
+    fn ended(&self, method: &'static Method, response: &Response<Body>, arrived: Instant) {
+        let code =
+            Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code());
+        self.authority
+            .instruments()
+            .called(method.path, code_name(code), arrived.elapsed());
+    }
+}
+
+/// Reads `grpc-timeout`: at most 8 digits and a unit.
+fn grpc_timeout(value: &[u8]) -> Option<Duration> {
+    let (unit, digits) = value.split_last()?;
+    if digits.is_empty() || digits.len() > 8 {
+        return None;
+    }
+    let amount: u64 = std::str::from_utf8(digits).ok()?.parse().ok()?;
+    Some(match unit {
+        b'H' => Duration::from_secs(amount * 3600),
+        b'M' => Duration::from_secs(amount * 60),
+        b'S' => Duration::from_secs(amount),
+        b'm' => Duration::from_millis(amount),
+        b'u' => Duration::from_micros(amount),
+        b'n' => Duration::from_nanos(amount),
+        _ => return None,
+    })
+}
+
+fn code_name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deadlines_are_read_in_every_unit() {
+        assert_eq!(grpc_timeout(b"5S"), Some(Duration::from_secs(5)));
+        assert_eq!(grpc_timeout(b"100m"), Some(Duration::from_millis(100)));
+        assert_eq!(grpc_timeout(b"2H"), Some(Duration::from_secs(7200)));
+        for bad in [&b""[..], b"S", b"5", b"123456789S", b"-1S", b"5x"] {
+            assert_eq!(grpc_timeout(bad), None);
+        }
+    }
+}

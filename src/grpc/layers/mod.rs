@@ -1,0 +1,18 @@
+//! What every call passes on its way in and out.
+
+mod call;
+mod credentials;
+pub(super) mod panics;
+
+pub(super) use call::{CallLayer, Edge};
+
+use std::time::Duration;
+
+/// The server's own deadlines; a caller's shorter one holds.
+#[derive(Debug, Clone, Copy)]
+pub struct Deadlines {
+    /// Of every call but the next.
+    pub call: Duration,
+    /// Of `RotateRefresh`: short, since its grace window counts on it.
+    pub rotation: Duration,
+}

@@ -1,0 +1,70 @@
+//! The table of methods: who may call what. A method without a row here cannot be
+//! called, and fails a test.
+
+use crate::domain::caller::{Access, Role};
+
+/// A row of the table.
+#[derive(Debug)]
+pub struct Method {
+    /// The path, `/package.Service/Method`.
+    pub path: &'static str,
+    /// What it demands of its caller. What a caller may do beyond its own client's
+    /// tokens and sessions is the use case's to judge.
+    pub access: Access,
+    /// Its deadline.
+    pub deadline: Deadline,
+}
+
+/// Which deadline of the server holds for a method.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deadline {
+    /// The one for calls.
+    Call,
+    /// `RotateRefresh`'s own.
+    Rotation,
+    /// None: a stream that stays open.
+    None,
+}
+
+const ADMIN: Access = Access::AnyOf(&[Role::Admin]);
+const ADMIN_OR_ISSUER: Access = Access::AnyOf(&[Role::Admin, Role::Issuer]);
+
+macro_rules! methods {
+    ($($path:literal $access:expr, $deadline:ident;)+) => {
+        &[$(Method { path: $path, access: $access, deadline: Deadline::$deadline }),+]
+    };
+}
+
+/// Every method of the port.
+#[rustfmt::skip]
+pub const TABLE: &[Method] = methods! {
+    "/countersign.v1.TokenAuthorityService/IssueToken"      Access::Authenticated, Call;
+    "/countersign.v1.TokenAuthorityService/RotateRefresh"   Access::Authenticated, Rotation;
+    "/countersign.v1.TokenAuthorityService/RevokeSession"   Access::Authenticated, Call;
+    "/countersign.v1.TokenAuthorityService/RevokeToken"     Access::Authenticated, Call;
+    "/countersign.v1.TokenAuthorityService/Introspect"      Access::Authenticated, Call;
+    "/countersign.v1.TokenAuthorityService/BatchIntrospect" Access::Authenticated, Call;
+    "/countersign.v1.TokenAuthorityService/ListSessions"    Access::Authenticated, Call;
+    "/countersign.v1.DirectoryService/CreateClient"         ADMIN, Call;
+    "/countersign.v1.DirectoryService/GetClient"            ADMIN, Call;
+    "/countersign.v1.DirectoryService/ListClients"          ADMIN, Call;
+    "/countersign.v1.DirectoryService/UpdateClient"         ADMIN, Call;
+    "/countersign.v1.DirectoryService/DisableClient"        ADMIN, Call;
+    "/countersign.v1.DirectoryService/EnableClient"         ADMIN, Call;
+    "/countersign.v1.DirectoryService/RotateClientSecret"   ADMIN, Call;
+    "/countersign.v1.DirectoryService/RetireClientSecret"   ADMIN, Call;
+    "/countersign.v1.DirectoryService/RegisterUser"         ADMIN_OR_ISSUER, Call;
+    "/countersign.v1.DirectoryService/GetUser"              ADMIN_OR_ISSUER, Call;
+    "/countersign.v1.DirectoryService/DisableUser"          ADMIN, Call;
+    "/countersign.v1.DirectoryService/EnableUser"           ADMIN, Call;
+    "/grpc.health.v1.Health/Check"                          Access::Open, Call;
+    "/grpc.health.v1.Health/List"                           Access::Open, Call;
+    "/grpc.health.v1.Health/Watch"                          Access::Open, None;
+    "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"      Access::Authenticated, None;
+    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo" Access::Authenticated, None;
+};
+
+/// The row of a path.
+pub fn find(path: &str) -> Option<&'static Method> {
+    TABLE.iter().find(|method| method.path == path)
+}

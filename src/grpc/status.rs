@@ -1,0 +1,159 @@
+//! The one place that picks a status code.
+
+use crate::authority::{Failure, StoreError};
+use crate::domain::refusal::Refusal;
+use crate::proto::ERROR_DOMAIN;
+use std::{collections::HashMap, error::Error, time::Duration};
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
+use uuid::Uuid;
+
+/// When a caller should try again after the database failed it.
+const RETRY_AFTER: Duration = Duration::from_millis(250);
+
+/// The status of a call without an answer. A failure of the database is logged here,
+/// once, with its causes; the caller hears no word of the driver.
+pub(super) fn of_failure(call: Uuid, failure: &Failure) -> Status {
+    match failure {
+        Failure::Refused(refusal) => of_refusal(refusal),
+        Failure::Store(error) => of_store(call, error.root()),
+    }
+}
+
+/// The status of a refusal.
+pub(super) fn of_refusal(refusal: &Refusal) -> Status {
+    use Refusal as R;
+    let code = match refusal {
+        R::CredentialsMissing
+        | R::CredentialsInvalid
+        | R::CallerDisabled
+        | R::InvalidGrant
+        | R::RefreshTokenInvalid
+        | R::RefreshTokenUnknown { .. }
+        | R::RefreshTokenSuperseded
+        | R::RefreshTokenReused
+        | R::SessionRevoked
+        | R::SessionExpired
+        | R::SessionIdle
+        | R::SessionCutOff
+        | R::SessionSubjectDisabled
+        | R::SessionClientDisabled
+        | R::ScopeWithdrawn => Code::Unauthenticated,
+        R::PermissionDenied(_) | R::MintsOnlyForItself => Code::PermissionDenied,
+        R::InvalidScope(_) | R::InvalidTarget(_) => Code::InvalidArgument,
+        R::ClientNotFound(_) | R::SubjectNotFound(_) | R::SecretNotFound(_) => Code::NotFound,
+        R::ClientExists(_) => Code::AlreadyExists,
+        R::ClientDisabled(_)
+        | R::SubjectDisabled(_)
+        | R::RequestIdConflict
+        | R::LinkRequired { .. }
+        | R::SecretLimitReached
+        | R::LastSecret => Code::FailedPrecondition,
+        R::SessionLimitReached { .. } => Code::ResourceExhausted,
+    };
+    let mut details = reason(refusal.reason());
+    let field = match refusal {
+        R::InvalidScope(_) => Some("scopes"),
+        R::InvalidTarget(_) => Some("audience"),
+        _ => None,
+    };
+    if let Some(field) = field {
+        details.add_bad_request_violation(field, refusal.to_string());
+    }
+    Status::with_error_details(code, refusal.to_string(), details)
+}
+
+fn of_store(call: Uuid, error: &StoreError) -> Status {
+    let (code, why, message) = match error {
+        StoreError::Unavailable(_) | StoreError::InDoubt(_) => (
+            Code::Unavailable,
+            "DATABASE_UNAVAILABLE",
+            "the database is not available",
+        ),
+        StoreError::NotMigrated(_) => (
+            Code::Unavailable,
+            "DATABASE_UNAVAILABLE",
+            "the database is not migrated yet",
+        ),
+        StoreError::Overloaded => (
+            Code::ResourceExhausted,
+            "OVERLOADED",
+            "too many calls wait; try again in a moment",
+        ),
+        StoreError::Contention(_) | StoreError::RowCount { .. } => (
+            Code::Aborted,
+            "CONTENTION",
+            "other calls kept getting in the way; try again",
+        ),
+        StoreError::IdsExhausted(_) => (
+            Code::ResourceExhausted,
+            "IDS_EXHAUSTED",
+            "the 32-bit ids are used up",
+        ),
+        StoreError::Constraint(_) | StoreError::Corrupt { .. } | StoreError::Database(_) => (
+            Code::Internal,
+            "INTERNAL",
+            "the authority failed; its log has the causes",
+        ),
+        StoreError::Shared(inner) => return of_store(call, inner),
+    };
+    let causes = causes(error);
+    match code {
+        Code::Internal => tracing::error!(%call, reason = why, %causes, "call failed"),
+        _ => tracing::warn!(%call, reason = why, %causes, "call failed"),
+    }
+    let mut details = reason(why);
+    if matches!(code, Code::Unavailable | Code::Aborted) || why == "OVERLOADED" {
+        details.set_retry_info(Some(RETRY_AFTER));
+    }
+    Status::with_error_details(code, message, details)
+}
+
+/// The status of a message with malformed fields, each named.
+pub(super) fn of_fields(reason_name: &'static str, violations: Vec<FieldViolation>) -> Status {
+    let mut details = reason(reason_name);
+    let message = violations
+        .iter()
+        .map(|violation| format!("{}: {}", violation.field, violation.description))
+        .collect::<Vec<_>>()
+        .join("; ");
+    details.set_bad_request(violations);
+    Status::with_error_details(Code::InvalidArgument, message, details)
+}
+
+/// The status of a call whose deadline passed. What was sent to the database goes on.
+pub(super) fn deadline_exceeded() -> Status {
+    let message = "the deadline passed";
+    Status::with_error_details(Code::DeadlineExceeded, message, reason("DEADLINE_EXCEEDED"))
+}
+
+/// The status of a call whose handler panicked.
+pub(super) fn internal() -> Status {
+    let message = "the authority failed; its log has the causes";
+    Status::with_error_details(Code::Internal, message, reason("INTERNAL"))
+}
+
+/// The status of a call with a proof that nothing can verify.
+pub(super) fn dpop_not_configured() -> Status {
+    let message = "the call carries a DPoP proof, but no public origin is configured to verify it";
+    Status::with_error_details(
+        Code::InvalidArgument,
+        message,
+        reason("DPOP_NOT_CONFIGURED"),
+    )
+}
+
+fn reason(name: &'static str) -> ErrorDetails {
+    ErrorDetails::with_error_info(name, ERROR_DOMAIN, HashMap::new())
+}
+
+/// The whole chain of causes, as one line for the log.
+fn causes(error: &StoreError) -> String {
+    let mut line = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        line = format!("{line}: {cause}");
+        next = cause.source();
+    }
+    line
+}

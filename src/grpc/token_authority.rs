@@ -1,0 +1,166 @@
+//! `countersign.v1.TokenAuthorityService`.
+
+use super::{
+    convert::{self, Fields, RevocationTarget},
+    status,
+};
+use crate::authority::{Authority, Call, Failure};
+use crate::proto::v1::{self, token_authority_service_server::TokenAuthorityService};
+use std::sync::Arc;
+use tonic::{Request, Response, Status};
+
+/// The service.
+#[derive(Debug)]
+pub(super) struct TokenAuthority {
+    authority: Arc<Authority>,
+}
+
+impl TokenAuthority {
+    pub(super) fn new(authority: Arc<Authority>) -> Self {
+        Self { authority }
+    }
+}
+
+/// Takes a request apart: the call that the layer left in it, and the message.
+pub(super) fn open<T>(request: Request<T>) -> Result<(Call, T), Status> {
+    let (_, mut extensions, message) = request.into_parts();
+    // The layer leaves one with every method that has a row in the table.
+    let call = extensions.remove::<Call>().ok_or_else(status::internal)?;
+    Ok((call, message))
+}
+
+/// Closes a call: its answer, or its status.
+pub(super) fn close<T, M>(
+    call: &Call,
+    answer: Result<T, Failure>,
+    message: impl FnOnce(T) -> M,
+) -> Result<Response<M>, Status> {
+    match answer {
+        Ok(value) => Ok(Response::new(message(value))),
+        Err(failure) => Err(status::of_failure(call.claim.call, &failure)),
+    }
+}
+
+#[tonic::async_trait]
+impl TokenAuthorityService for TokenAuthority {
+    async fn issue_token(
+        &self,
+        request: Request<v1::IssueTokenRequest>,
+    ) -> Result<Response<v1::IssueTokenResponse>, Status> {
+        let (call, message) = open(request)?;
+        let asked = convert::issue_request(message)?;
+        close(
+            &call,
+            self.authority.issue(&call, asked).await,
+            convert::issued,
+        )
+    }
+
+    async fn rotate_refresh(
+        &self,
+        request: Request<v1::RotateRefreshRequest>,
+    ) -> Result<Response<v1::RotateRefreshResponse>, Status> {
+        let (call, message) = open(request)?;
+        let asked = convert::rotate_request(message)?;
+        close(
+            &call,
+            self.authority.rotate(&call, asked).await,
+            convert::rotated,
+        )
+    }
+
+    async fn revoke_session(
+        &self,
+        request: Request<v1::RevokeSessionRequest>,
+    ) -> Result<Response<v1::RevokeSessionResponse>, Status> {
+        let (call, message) = open(request)?;
+        let authority = &self.authority;
+        let revoked = match convert::revocation_target(message)? {
+            RevocationTarget::Session(id) => authority.revoke_session(&call, id).await,
+            RevocationTarget::Token(token) => authority.revoke_session_of(&call, &token).await,
+            RevocationTarget::User { subject, except } => {
+                authority
+                    .revoke_sessions_of_user(&call, subject, except)
+                    .await
+            }
+        };
+        close(&call, revoked, |revoked_sessions| {
+            v1::RevokeSessionResponse { revoked_sessions }
+        })
+    }
+
+    async fn revoke_token(
+        &self,
+        request: Request<v1::RevokeTokenRequest>,
+    ) -> Result<Response<v1::RevokeTokenResponse>, Status> {
+        let (
+            call,
+            v1::RevokeTokenRequest {
+                token,
+                token_type_hint,
+            },
+        ) = open(request)?;
+        let token = convert::presented_token(token, &token_type_hint)?;
+        let revoked = self.authority.revoke_token(&call, &token).await;
+        close(&call, revoked, |()| v1::RevokeTokenResponse {})
+    }
+
+    async fn introspect(
+        &self,
+        request: Request<v1::IntrospectRequest>,
+    ) -> Result<Response<v1::IntrospectResponse>, Status> {
+        let (
+            call,
+            v1::IntrospectRequest {
+                token,
+                token_type_hint,
+            },
+        ) = open(request)?;
+        let token = convert::presented_token(token, &token_type_hint)?;
+        let found = self.authority.introspect(&call, &token).await;
+        close(&call, found, |found| {
+            convert::description(found, self.authority.issuer())
+        })
+    }
+
+    async fn batch_introspect(
+        &self,
+        request: Request<v1::BatchIntrospectRequest>,
+    ) -> Result<Response<v1::BatchIntrospectResponse>, Status> {
+        let (call, message) = open(request)?;
+        let tokens = convert::batch_tokens(message)?;
+        let issuer = self.authority.issuer();
+        close(
+            &call,
+            self.authority.introspect_all(&call, &tokens).await,
+            |found| v1::BatchIntrospectResponse {
+                results: found
+                    .into_iter()
+                    .map(|one| convert::description(one, issuer))
+                    .collect(),
+            },
+        )
+    }
+
+    async fn list_sessions(
+        &self,
+        request: Request<v1::ListSessionsRequest>,
+    ) -> Result<Response<v1::ListSessionsResponse>, Status> {
+        let (call, message) = open(request)?;
+        let v1::ListSessionsRequest {
+            subject,
+            page_size,
+            page_token,
+        } = message;
+        let mut fields = Fields::default();
+        let subject = fields.uuid("subject", &subject);
+        let size = fields.page_size(page_size);
+        let after = convert::session_place(&mut fields, &page_token);
+        fields.finish(())?;
+        let page = self
+            .authority
+            .list_sessions(&call, subject, size, after)
+            .await;
+        close(&call, page, |page| convert::session_page(page, subject))
+    }
+}
