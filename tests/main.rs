@@ -1,1 +1,3 @@
+//! The integration tests: one binary, on a real PostgreSQL.
 
+mod postgres;
