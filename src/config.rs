@@ -1,1 +1,34 @@
-//! (being built)
+//! The configuration: one table of settings, and what is read from it.
+//!
+//! `config/table.rs` is the table. From it come the TOML file, the environment
+//! variables, the flags, `--print-config`, `countersign.example.toml` and
+//! `docs/configuration.md`; none of them can drift.
+
+mod choices;
+mod define;
+mod environment;
+mod error;
+mod file;
+mod flags;
+mod load;
+mod parse;
+mod render;
+mod rules;
+mod secret;
+mod setting;
+mod table;
+mod text;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+pub use choices::{AuditOutput, LogFormat, LogLevel};
+pub use environment::process_environment;
+pub use error::{ConfigError, Origin, Problem};
+pub use flags::{Flags, add_flags, read_flags};
+pub use render::{example, handbook};
+pub use secret::Secret;
+pub use table::{
+    Audit, Batch, Calls, Config, Database, Keys, Log, Rotation, Sessions, Shutdown, Tokens, limits,
+};

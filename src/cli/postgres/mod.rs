@@ -19,6 +19,8 @@
 //! mode 0711, so that this account can pass through it; directories above the
 //! home are never changed, see [`home_for`].
 
+use crate::domain::clock::random;
+
 mod account;
 mod binaries;
 mod cluster;
@@ -51,12 +53,4 @@ pub fn home_for(wanted: &Path) -> Result<PathBuf, PostgresError> {
     }
     let name = blake3::hash(wanted.as_os_str().as_encoded_bytes()).to_hex();
     Ok(Path::new("/var/lib/countersign").join(&name[..16]))
-}
-
-/// `N` bytes from the operating system's generator, for the password and for
-/// the choice of a port.
-fn random<const N: usize>() -> [u8; N] {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).expect("the operating system's random numbers");
-    bytes
 }

@@ -1,0 +1,71 @@
+//! Settings whose value is one of a few words.
+
+use std::path::PathBuf;
+
+use super::{
+    define::words,
+    value::{Field, Value},
+};
+
+words! {
+    /// The least severe line that is logged.
+    LogLevel {
+        /// A call or a task failed.
+        Error = "error",
+        /// Something needs an operator's eye.
+        Warn = "warn",
+        /// What the process does as a whole.
+        Info = "info",
+        /// What each call does.
+        Debug = "debug",
+        /// Everything.
+        Trace = "trace",
+    }
+}
+
+words! {
+    /// How a log line is written.
+    LogFormat {
+        /// For people.
+        Text = "text",
+        /// One JSON object a line.
+        Json = "json",
+    }
+}
+
+/// Where the audit stream goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AuditOutput {
+    /// The process's standard error.
+    Stderr,
+    /// The process's standard output.
+    Stdout,
+    /// This file, appended to.
+    File(PathBuf),
+}
+
+impl AuditOutput {
+    /// The accepted words; anything else is a path.
+    pub const WORDS: &[&str] = &["stderr", "stdout"];
+}
+
+impl Field for AuditOutput {
+    fn from_value(value: Value) -> Option<Self> {
+        let Value::Text(text) = value else {
+            return None;
+        };
+        Some(match text.as_str() {
+            "stderr" => Self::Stderr,
+            "stdout" => Self::Stdout,
+            _ => Self::File(PathBuf::from(text)),
+        })
+    }
+
+    fn to_value(&self) -> Option<Value> {
+        Some(Value::Text(match self {
+            Self::Stderr => "stderr".to_owned(),
+            Self::Stdout => "stdout".to_owned(),
+            Self::File(path) => path.to_string_lossy().into_owned(),
+        }))
+    }
+}

@@ -1,0 +1,148 @@
+//! The table of settings: the one source of the file, the environment variables,
+//! the flags, `--print-config`, the example file and the handbook.
+//!
+//! A new setting is one row: its documentation, its field and type, what it accepts,
+//! and what holds where nobody sets it.
+
+use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
+
+use super::{
+    AuditOutput, LogFormat, LogLevel, Secret,
+    define::settings,
+    setting::{
+        Kind::{Bool, Bytes, Duration as Time, Integer, Path, Secret as Hidden, Socket, Text},
+        Kind::{Words, WordsOrPath},
+        Need::{Default, Optional, Required, RequiredUnless},
+        Setting,
+    },
+    value::{Field, Value, Values},
+};
+use crate::domain::limits::ClientLimits;
+
+const fn ms(count: u64) -> Duration {
+    Duration::from_millis(count)
+}
+
+const fn secs(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+const MINUTE: u64 = 60;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+
+// The bounds that hold for a client's own settings too.
+const ACCESS_TOKEN_TTL: RangeInclusive<Duration> = secs(1)..=secs(24 * HOUR);
+const SESSION_TTL: RangeInclusive<Duration> = secs(MINUTE)..=secs(366 * DAY);
+const IDLE_TIMEOUT: RangeInclusive<Duration> = secs(MINUTE)..=secs(366 * DAY);
+const ROTATION_GRACE: RangeInclusive<Duration> = secs(0)..=secs(2 * MINUTE);
+const SESSIONS_PER_USER: (u32, u32) = (1, 10_000);
+
+/// What an administrator may choose for one client.
+pub fn limits() -> ClientLimits {
+    ClientLimits {
+        access_token_ttl: ACCESS_TOKEN_TTL,
+        session_ttl: SESSION_TTL,
+        idle_timeout: IDLE_TIMEOUT,
+        rotation_grace: ROTATION_GRACE,
+        sessions_per_user: SESSIONS_PER_USER.0..=SESSIONS_PER_USER.1,
+    }
+}
+
+settings! {
+    top {
+        /// The address and port of the gRPC server.
+        listen: SocketAddr = Socket, Default("127.0.0.1:7300");
+        /// The name of this authority, which introspection returns.
+        issuer: String = Text(1..=255), Default("countersign");
+    }
+
+    section database: Database = "The PostgreSQL that remembers." {
+        /// Where the database is and who asks: a postgres:// URL or key=value pairs.
+        url: Secret = Hidden,
+            RequiredUnless("database.url_file", "postgres://countersign@localhost/countersign");
+        /// A file that holds the database's URL, instead of `database.url`: exactly one of the two.
+        url_file: Option<PathBuf> = Path, Optional("/etc/countersign/database-url");
+        /// The most connections that this process holds.
+        connections: usize = Integer(1..=200), Default("8");
+        /// How long opening one connection may take.
+        connect_timeout: Duration = Time(ms(100)..=secs(MINUTE)), Default("5s");
+        /// How long a call waits for a free connection.
+        acquire_timeout: Duration = Time(ms(10)..=secs(MINUTE)), Default("2s");
+        /// How long the database works on one statement before it gives up.
+        statement_timeout: Duration = Time(ms(100)..=secs(10 * MINUTE)), Default("5s");
+        /// How long one statement waits for a lock before it gives up.
+        lock_timeout: Duration = Time(ms(10)..=secs(MINUTE)), Default("2s");
+        /// Serve although `synchronous_commit` is off or local.
+        /// What was acknowledged, a revocation too, can then be lost.
+        allow_asynchronous_commit: bool = Bool, Default("false");
+    }
+
+    section keys: Keys = "The keys under which tokens are made." {
+        /// The file of the key ring.
+        file: PathBuf = Path, Required("/etc/countersign/keys");
+    }
+
+    section tokens: Tokens = "Access tokens." {
+        /// The longest lifetime of an access token, and the one when a request asks for none, where
+        /// its client sets no other.
+        access_token_ttl: Duration = Time(ACCESS_TOKEN_TTL), Default("10m");
+    }
+
+    section sessions: Sessions = "Sessions, where their client sets nothing else." {
+        /// The lifetime of a session, from its opening.
+        ttl: Duration = Time(SESSION_TTL), Default("30d");
+        /// A session without a rotation for this long is over; not above `sessions.ttl`.
+        idle_timeout: Duration = Time(IDLE_TIMEOUT), Default("7d");
+        /// How many live sessions one user may have with one client.
+        per_user: u32 = Integer(SESSIONS_PER_USER.0 as u64..=SESSIONS_PER_USER.1 as u64),
+            Default("100");
+    }
+
+    section rotation: Rotation = "The rotation of refresh tokens." {
+        /// How long a superseded refresh token may be repeated, where its client sets nothing else.
+        /// Zero makes every repeat a reuse; above zero it is at least three times `rotation.deadline`.
+        grace: Duration = Time(ROTATION_GRACE), Default("30s");
+        /// The server's own deadline for `RotateRefresh`.
+        deadline: Duration = Time(ms(100)..=secs(40)), Default("3s");
+    }
+
+    section calls: Calls = "Every call." {
+        /// The server's own deadline for every call but `RotateRefresh`.
+        deadline: Duration = Time(ms(100)..=secs(5 * MINUTE)), Default("10s");
+        /// The largest message that the server reads.
+        max_message_bytes: usize = Bytes(64 * KIB..=64 * MIB), Default("4MiB");
+        /// How many calls one connection may have open at once.
+        max_concurrent_streams: u32 = Integer(1..=100_000), Default("1024");
+    }
+
+    section batch: Batch = "Calls of one kind that go to the database together." {
+        /// The most calls in one batch.
+        max_calls: usize = Integer(1..=1_000), Default("128");
+        /// How many calls of one kind may wait; those beyond are refused at once.
+        max_waiting: usize = Integer(1..=1_000_000), Default("10000");
+        /// How many batches of one kind may be in the database at once.
+        in_flight: usize = Integer(1..=64), Default("4");
+    }
+
+    section shutdown: Shutdown = "The end of the process." {
+        /// How long calls may go on after SIGTERM.
+        drain: Duration = Time(secs(0)..=secs(10 * MINUTE)), Default("30s");
+    }
+
+    section log: Log = "The log." {
+        /// The least severe line that is logged.
+        level: LogLevel = Words(LogLevel::WORDS), Default("info");
+        /// How a line is written.
+        format: LogFormat = Words(LogFormat::WORDS), Default("text");
+    }
+
+    section audit: Audit = "The audit stream, which cannot be switched off." {
+        /// Where its records go; a file is appended to.
+        output: AuditOutput = WordsOrPath(AuditOutput::WORDS), Default("stderr");
+        /// How many records may wait to be written; those beyond are dropped and counted.
+        buffer: usize = Integer(1..=1_000_000), Default("10000");
+    }
+}
