@@ -4,27 +4,19 @@ use super::{Fields, timestamp};
 use crate::authority::{ClientEntry, CreatedClient};
 use crate::domain::{
     caller::Role,
-    limits,
+    limits::{self, ClientLimits},
     policy::{ClientSettings, SessionLimitPolicy, User},
 };
 use crate::proto::v1;
-use std::{ops::RangeInclusive, time::Duration};
+use std::time::Duration;
 
 /// What an administrator may set for a client.
 #[derive(Debug, Clone)]
 pub struct ClientBounds {
-    /// Of its access tokens' lifetime.
-    pub access_token_ttl: RangeInclusive<Duration>,
-    /// Of its sessions' lifetime.
-    pub session_ttl: RangeInclusive<Duration>,
-    /// Of their idle timeout.
-    pub idle_timeout: RangeInclusive<Duration>,
-    /// Of their grace window.
-    pub rotation_grace: RangeInclusive<Duration>,
-    /// A grace window that is not 0 is at least this.
-    pub least_grace: Duration,
-    /// Of the sessions that a user may have.
-    pub sessions_per_user: RangeInclusive<u32>,
+    /// The bounds of each setting.
+    pub limits: ClientLimits,
+    /// `RotateRefresh`'s own deadline, which a grace window must cover.
+    pub rotation_deadline: Duration,
 }
 
 /// A setting that an update changes.
@@ -146,36 +138,45 @@ fn read(fields: &mut Fields, message: v1::ClientSettings, bounds: &ClientBounds)
         access_token_ttl: fields.duration(
             "settings.access_token_ttl",
             access_token_ttl,
-            &bounds.access_token_ttl,
+            &bounds.limits.access_token_ttl,
         ),
-        session_ttl: fields.duration("settings.session_ttl", session_ttl, &bounds.session_ttl),
-        idle_timeout: fields.duration("settings.idle_timeout", idle_timeout, &bounds.idle_timeout),
+        session_ttl: fields.duration(
+            "settings.session_ttl",
+            session_ttl,
+            &bounds.limits.session_ttl,
+        ),
+        idle_timeout: fields.duration(
+            "settings.idle_timeout",
+            idle_timeout,
+            &bounds.limits.idle_timeout,
+        ),
         rotation_grace: fields.duration(
             "settings.rotation_grace",
             rotation_grace,
-            &bounds.rotation_grace,
+            &bounds.limits.rotation_grace,
         ),
         sessions_per_user: (sessions_per_user != 0).then_some(sessions_per_user),
         session_limit_policy: read_policy(fields, session_limit_policy),
     };
     if settings
         .sessions_per_user
-        .is_some_and(|most| !bounds.sessions_per_user.contains(&most))
+        .is_some_and(|most| !bounds.limits.sessions_per_user.contains(&most))
     {
         let (least, most) = (
-            bounds.sessions_per_user.start(),
-            bounds.sessions_per_user.end(),
+            bounds.limits.sessions_per_user.start(),
+            bounds.limits.sessions_per_user.end(),
         );
         fields.refuse(
             "settings.sessions_per_user",
             format!("is not from {least} to {most}"),
         );
     }
+    let deadline = bounds.rotation_deadline;
     if settings
         .rotation_grace
-        .is_some_and(|g| !g.is_zero() && g < bounds.least_grace)
+        .is_some_and(|grace| !limits::grace_covers(grace, deadline))
     {
-        let least = humantime::format_duration(bounds.least_grace);
+        let least = humantime::format_duration(deadline * limits::GRACE_DEADLINES);
         let why = format!("is neither 0 nor at least {least}, three times rotation.deadline");
         fields.refuse("settings.rotation_grace", why);
     }

@@ -185,15 +185,15 @@ impl Fields {
 
     /// How many entries a page may have.
     pub(in crate::grpc) fn page_size(&mut self, size: u32) -> usize {
+        let size = usize::try_from(size).unwrap_or(usize::MAX);
         if size > limits::PAGE_SIZE {
             self.refuse("page_size", format!("is more than {}", limits::PAGE_SIZE));
         }
-        let size = if size == 0 {
+        if size == 0 {
             limits::DEFAULT_PAGE_SIZE
         } else {
             size
-        };
-        usize::try_from(size).unwrap_or(usize::MAX)
+        }
     }
 }
 
