@@ -3,10 +3,13 @@
 //! The library exists for the binary and the tests; its public face is the
 //! proto in `proto/countersign/v1`. ARCHITECTURE.md has the map of the rooms.
 
+pub mod app;
 pub mod authority;
 pub mod cli;
 pub mod config;
 pub mod domain;
 pub mod grpc;
 pub mod proto;
+pub mod shutdown;
 pub mod store;
+pub mod telemetry;

@@ -12,14 +12,17 @@ mod error;
 mod events;
 mod ids;
 mod pool;
+pub mod readiness;
 mod sessions;
 pub mod statements;
 mod tokens;
+mod url;
 
 pub use coalescer::BatchLimits;
 pub use directory::{ClientEntry, NewClient};
 pub use error::StoreError;
 pub use pool::PoolOptions;
+pub use url::{DatabaseUrl, InvalidUrl};
 pub use sessions::{ListQuery, ListedSession, Place, Revocation, Revoked, Rotated};
 
 use crate::domain::{

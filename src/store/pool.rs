@@ -1,14 +1,15 @@
 //! Opens the pool of connections.
 
-use super::error::StoreError;
+use super::{error::StoreError, url::DatabaseUrl};
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
-use std::{fmt, str::FromStr, time::Duration};
+use std::time::Duration;
 use tokio_postgres::NoTls;
 
 /// How connections are made.
+#[derive(Debug)]
 pub struct PoolOptions {
-    /// A PostgreSQL URL or key/value string; secret.
-    pub url: String,
+    /// Where the database is.
+    pub url: DatabaseUrl,
     /// Connections at most.
     pub connections: usize,
     /// How long one may take to make.
@@ -21,20 +22,9 @@ pub struct PoolOptions {
     pub lock_timeout: Duration,
 }
 
-impl fmt::Debug for PoolOptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PoolOptions")
-            .field("connections", &self.connections)
-            .finish_non_exhaustive()
-    }
-}
-
 /// Opens the pool; connections are made when they are needed.
 pub(super) fn open(options: PoolOptions) -> Result<Pool, StoreError> {
-    let unavailable =
-        |error: Box<dyn std::error::Error + Send + Sync>| StoreError::Unavailable(Some(error));
-    let mut config = tokio_postgres::Config::from_str(&options.url)
-        .map_err(|error| unavailable(Box::new(error)))?;
+    let mut config = options.url.config().clone();
     let settings = format!(
         "-c statement_timeout={} -c lock_timeout={} -c idle_in_transaction_session_timeout={}",
         options.statement_timeout.as_millis(),
@@ -62,5 +52,5 @@ pub(super) fn open(options: PoolOptions) -> Result<Pool, StoreError> {
         .create_timeout(Some(options.connect_timeout))
         .runtime(Runtime::Tokio1)
         .build()
-        .map_err(|error| unavailable(Box::new(error)))
+        .map_err(|error| StoreError::Unavailable(Some(Box::new(error))))
 }

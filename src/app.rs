@@ -1,0 +1,248 @@
+//! The composition root: builds the house from a configuration, and runs it.
+
+use crate::{
+    authority::{Authority, audit::Audit},
+    config::{self, AuditOutput, Config},
+    domain::{keys::KeyRing, policy::Defaults},
+    grpc::{self, Deadlines, DirectoryBounds, EdgeOptions},
+    proto::v1::{
+        directory_service_server::DirectoryServiceServer,
+        token_authority_service_server::TokenAuthorityServiceServer,
+    },
+    store::{
+        BatchLimits, DatabaseUrl, InvalidUrl, PoolOptions, Store, StoreError, StoreOptions,
+        readiness::{self, Verdict},
+    },
+};
+use std::{fs::OpenOptions, future::Future, io::Write, net::SocketAddr, sync::Arc, time::Duration};
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tonic::transport::server::TcpIncoming;
+use tonic_health::server::HealthReporter;
+
+/// How often the database is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Why a server did not start, or ended.
+#[derive(Debug, Error)]
+pub enum AppError {
+    /// The address cannot be bound.
+    #[error("listen: cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The audit stream cannot be opened.
+    #[error("audit.output: cannot open the audit stream: {0}")]
+    Audit(#[source] std::io::Error),
+    /// The database's URL makes no sense.
+    #[error("database.url {0}")]
+    Url(#[from] InvalidUrl),
+    /// The pool cannot be made.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The descriptors of the proto make no sense: a defect of the build.
+    #[error("the server's own descriptors: {0}")]
+    Reflection(#[from] tonic_reflection::server::Error),
+    /// The transport failed.
+    #[error("the server's transport failed: {0}")]
+    Transport(#[from] tonic::transport::Error),
+    /// The database will not have us, now or later.
+    #[error("{0}")]
+    Refused(#[from] readiness::Refused),
+}
+
+/// A server that is bound, but does not serve yet.
+pub struct Bound {
+    listener: TcpListener,
+    address: SocketAddr,
+    router: tonic::transport::server::Router<grpc::Layers>,
+    authority: Arc<Authority>,
+    health: HealthReporter,
+    database: DatabaseUrl,
+    allow_asynchronous_commit: bool,
+    drain: Duration,
+}
+
+/// Binds and checks everything that needs no database. Needs a running tokio runtime.
+pub async fn build(config: &Config, ring: Arc<KeyRing>) -> Result<Bound, AppError> {
+    let database = DatabaseUrl::parse(config.database.url.expose())?;
+    let audit = Audit::start(audit_output(&config.audit.output)?, config.audit.buffer)
+        .map_err(AppError::Audit)?;
+    let store = Store::open(store_options(config, database.clone()))?;
+    let authority = Arc::new(Authority::new(store, ring, config.issuer.clone(), audit));
+    let (health, health_service) = tonic_health::server::health_reporter();
+    not_serving(&health).await;
+    let router = grpc::services(&authority, health_service, edge_options(config))?;
+
+    let bind = |source| AppError::Listen { address: config.listen, source };
+    let listener = TcpListener::bind(config.listen).await.map_err(bind)?;
+    let address = listener.local_addr().map_err(bind)?;
+    Ok(Bound {
+        listener,
+        address,
+        router,
+        authority,
+        health,
+        database,
+        allow_asynchronous_commit: config.database.allow_asynchronous_commit,
+        drain: config.shutdown.drain,
+    })
+}
+
+impl Bound {
+    /// Where it listens; the port is known even when 0 was asked for.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The authority behind it.
+    pub fn authority(&self) -> &Arc<Authority> {
+        &self.authority
+    }
+
+    /// Serves until `shutdown` is done, then finishes what runs, within the drain's time.
+    ///
+    /// Until the database can serve it answers UNAVAILABLE and is not ready; it ends by
+    /// itself only where waiting would not help.
+    pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), AppError> {
+        let incoming = TcpIncoming::from(self.listener).with_nodelay(Some(true));
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let mut serving = tokio::spawn(self.router.serve_with_incoming_shutdown(incoming, async {
+            drop(stopped.await);
+        }));
+        tracing::info!(address = %self.address, "listening");
+
+        let watch = watch(
+            &self.authority,
+            &self.health,
+            &self.database,
+            self.allow_asynchronous_commit,
+        );
+        let refused = tokio::select! {
+            refused = watch => Some(refused),
+            () = shutdown => None,
+            ended = &mut serving => return ended.unwrap_or(Ok(())).map_err(Into::into),
+        };
+        not_serving(&self.health).await;
+        tracing::info!("stopping: finishing what runs");
+        drop(stop.send(()));
+        match tokio::time::timeout(self.drain, &mut serving).await {
+            Ok(ended) => ended.unwrap_or(Ok(()))?,
+            Err(_) => {
+                serving.abort();
+                tracing::warn!("calls were still running at the end of shutdown.drain");
+            }
+        }
+        match refused {
+            Some(refused) => Err(refused.into()),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Looks at the database again and again, and tells health what it saw. Returns only
+/// when the database will never have this server.
+async fn watch(
+    authority: &Authority,
+    health: &HealthReporter,
+    database: &DatabaseUrl,
+    allow_asynchronous_commit: bool,
+) -> readiness::Refused {
+    let mut said = String::new();
+    // At the start the whole schema is compared; from then on a look is cheap.
+    loop {
+        match readiness::examine(database, allow_asynchronous_commit).await {
+            Verdict::Ready => break,
+            Verdict::Refused(refused) => return refused,
+            Verdict::Waiting(why) => {
+                if why != said {
+                    tracing::warn!(%why, "waiting for the database");
+                    said = why;
+                }
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        }
+    }
+    let mut ready = false;
+    loop {
+        let now = match authority.probe().await {
+            Ok(probe) if probe.read_only => Err("the database is a read-only standby".to_owned()),
+            Ok(_) => Ok(()),
+            Err(error) => Err(error.to_string()),
+        };
+        match (&now, ready) {
+            (Ok(()), false) => {
+                serving(health).await;
+                tracing::info!("ready");
+            }
+            (Err(why), true) => {
+                not_serving(health).await;
+                tracing::warn!(%why, "not ready");
+            }
+            _ => {}
+        }
+        ready = now.is_ok();
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+async fn serving(health: &HealthReporter) {
+    use tonic_health::ServingStatus::Serving;
+    health.set_service_status("", Serving).await;
+    health.set_serving::<TokenAuthorityServiceServer<tonic_health::server::HealthService>>().await;
+}
+
+async fn not_serving(health: &HealthReporter) {
+    health.set_service_status("", tonic_health::ServingStatus::NotServing).await;
+}
+
+fn audit_output(output: &AuditOutput) -> Result<Box<dyn Write + Send>, AppError> {
+    Ok(match output {
+        AuditOutput::Stderr => Box::new(std::io::stderr()),
+        AuditOutput::Stdout => Box::new(std::io::stdout()),
+        AuditOutput::File(path) => Box::new(
+            OpenOptions::new().create(true).append(true).open(path).map_err(AppError::Audit)?,
+        ),
+    })
+}
+
+fn store_options(config: &Config, url: DatabaseUrl) -> StoreOptions {
+    StoreOptions {
+        pool: PoolOptions {
+            url,
+            connections: config.database.connections,
+            connect_timeout: config.database.connect_timeout,
+            acquire_timeout: config.database.acquire_timeout,
+            statement_timeout: config.database.statement_timeout,
+            lock_timeout: config.database.lock_timeout,
+        },
+        batches: BatchLimits {
+            max_calls: config.batch.max_calls,
+            max_waiting: config.batch.max_waiting,
+            in_flight: config.batch.in_flight,
+            patience: config.database.lock_timeout,
+        },
+        defaults: Defaults {
+            access_token_ttl: config.tokens.access_token_ttl,
+            session_ttl: config.sessions.ttl,
+            idle_timeout: config.sessions.idle_timeout,
+            rotation_grace: config.rotation.grace,
+            sessions_per_user: config.sessions.per_user,
+        },
+    }
+}
+
+fn edge_options(config: &Config) -> EdgeOptions {
+    EdgeOptions {
+        deadlines: Deadlines { call: config.calls.deadline, rotation: config.rotation.deadline },
+        max_message_bytes: config.calls.max_message_bytes,
+        max_concurrent_streams: config.calls.max_concurrent_streams,
+        bounds: DirectoryBounds {
+            limits: config::limits(),
+            rotation_deadline: config.rotation.deadline,
+        },
+    }
+}
