@@ -1,1 +1,4 @@
+//! The single integration binary, on a real PostgreSQL.
 
+mod migrate;
+mod support;

@@ -1,1 +1,5 @@
-//! (being built)
+//! The database, and nobody else who knows it.
+
+pub mod catalog;
+pub mod connect;
+pub mod migrate;
