@@ -48,6 +48,30 @@ async fn an_empty_database_is_exact_after_migrating_and_migrating_again_changes_
 }
 
 #[tokio::test]
+async fn the_search_path_of_the_database_changes_nothing() {
+    let database = fresh_database().await;
+    let client = database.client().await;
+    run(
+        &client,
+        &format!(
+            "CREATE SCHEMA odd; ALTER DATABASE {} SET search_path = odd, auth, pg_catalog",
+            database.name
+        ),
+    )
+    .await;
+    run(&client, super::kept::TABLES).await;
+    run(
+        &client,
+        "DROP INDEX auth.refresh_tokens_parent_idx; DROP TABLE public.oauth_access_tokens",
+    )
+    .await;
+    migrated(&database).await;
+    let report = check(&database).await;
+    assert!(report.is_exact(), "{report}");
+    assert!(!migrated(&database).await.changed());
+}
+
+#[tokio::test]
 async fn a_dry_run_writes_nothing_and_its_text_does_what_migrating_does() {
     let database = fresh_database().await;
     let client = database.client().await;

@@ -2,7 +2,8 @@
 
 use countersign::store::{
     catalog::Extent,
-    migrate::{self, MigrateError},
+    connect::connect,
+    migrate::{self, MigrateError, SchemaState, schema_state},
 };
 use tokio_postgres::error::SqlState;
 
@@ -94,6 +95,26 @@ async fn the_check_works_as_the_serving_role() {
     assert_eq!(report, check(&database).await);
     assert!(report.is_exact());
     assert!(report.foreign_rows.is_some());
+}
+
+#[tokio::test]
+async fn a_role_that_has_no_rights_yet_waits_for_them() {
+    let database = fresh_database().await;
+    migrated(&database).await;
+    let role = format!("{}_later", database.serving_role);
+    run(
+        &database.client().await,
+        &format!("CREATE ROLE {role}; GRANT {role} TO CURRENT_USER"),
+    )
+    .await;
+    let mut client = connect(&database.config_as(&role))
+        .await
+        .expect("a connection");
+    let state = schema_state(&mut client).await.expect("a state");
+    assert_eq!(state, SchemaState::NotGranted);
+    let mut client = database.serving_client().await;
+    let state = schema_state(&mut client).await.expect("a state");
+    assert_eq!(state, SchemaState::Current);
 }
 
 #[tokio::test]

@@ -15,6 +15,8 @@ pub enum SchemaState {
         /// Its version.
         found: i32,
     },
+    /// One that this role may not read: wait until the migration under way gives it rights.
+    NotGranted,
     /// The one that this binary is made for.
     Current,
     /// The next one, which still supports this binary: serve.
@@ -71,7 +73,10 @@ impl SchemaState {
 
     /// Whether every migration of this binary was applied.
     pub(crate) fn is_migrated(&self) -> bool {
-        !matches!(self, Self::NotMigrated | Self::Older { .. })
+        !matches!(
+            self,
+            Self::NotMigrated | Self::NotGranted | Self::Older { .. }
+        )
     }
 
     /// What the check has to say of it.
@@ -85,6 +90,7 @@ impl SchemaState {
                 format!("no migration was applied, {newest} are known"),
                 None,
             )),
+            Self::NotGranted => Some(Finding::missing(object, "this role may not read it", None)),
             Self::Older { found } => Some(Finding::missing(
                 object,
                 format!("schema_version is {found}, not {newest}"),
@@ -121,6 +127,9 @@ pub(crate) async fn read(transaction: &Transaction<'_>) -> Result<SchemaState, E
     let standing = transaction.query_typed_one(STANDING, &[]).await?;
     if !standing.try_get::<_, bool>("authority")? {
         return Ok(SchemaState::NotMigrated);
+    }
+    if !standing.try_get::<_, bool>("readable")? {
+        return Ok(SchemaState::NotGranted);
     }
     let authority = include_str!("../../../sql/catalog/authority.sql");
     match transaction.query_typed_opt(authority, &[]).await? {
