@@ -3,3 +3,4 @@
 pub mod catalog;
 pub mod connect;
 pub mod migrate;
+mod template;

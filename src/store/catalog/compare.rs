@@ -9,6 +9,7 @@ use super::{
     live::{Live, Relation},
     ours, referred,
 };
+use crate::store::template;
 
 /// Every difference, documented tables first, then what they refer to, then ours.
 ///
@@ -140,9 +141,12 @@ fn compare_triggers(table: &'static Table, relation: &Relation, findings: &mut V
             .triggers
             .iter()
             .find(|trigger| trigger.name == documented.name && trigger.kind == "trigger");
-        let definition = format!(
-            "CREATE TRIGGER {} {}",
-            documented.name, documented.definition
+        let definition = template::definition(
+            template::CREATE_TRIGGER,
+            &[
+                ("name", documented.name),
+                ("definition", documented.definition),
+            ],
         );
         match live {
             None => findings.push(Finding::missing(

@@ -156,6 +156,15 @@ impl Role {
         self != Self::Plain
     }
 
+    /// What SQL calls such an index.
+    pub fn sql_kind(self) -> &'static str {
+        if self.is_unique() {
+            "UNIQUE INDEX"
+        } else {
+            "INDEX"
+        }
+    }
+
     /// The kind and the definition of the constraint that has to stand above the index.
     pub fn constraint(self) -> Option<(&'static str, String)> {
         match self {

@@ -6,6 +6,7 @@ use super::{
     difference::{Finding, IndexLack, Repair},
     live::{LiveIndex, Relation},
 };
+use crate::store::template;
 
 /// What differs of the indexes.
 pub fn compare(table: &'static Table, relation: &Relation, findings: &mut Vec<Finding>) {
@@ -94,14 +95,14 @@ fn compare_index(
 
 /// The definition as `pg_get_indexdef` writes it.
 fn definition_of(table: &Table, index: &Index) -> String {
-    let unique = if index.role.is_unique() {
-        "UNIQUE "
-    } else {
-        ""
-    };
-    format!(
-        "CREATE {unique}INDEX {} ON {} USING {}",
-        index.name, table.sql_name, index.method
+    template::definition(
+        template::BUILD_INDEX,
+        &[
+            ("kind", index.role.sql_kind()),
+            ("name", index.name),
+            ("table", table.sql_name),
+            ("method", index.method),
+        ],
     )
 }
 

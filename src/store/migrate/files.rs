@@ -58,11 +58,11 @@ mod tests {
     fn the_newest_migration_sets_its_own_number() {
         let newest = &FILES[FILES.len() - 1];
         let inserted = format!(
-            "INSERT INTO countersign.authority (schema_version, lowest_binary) VALUES ({}, ",
+            "countersign.authority (schema_version, lowest_binary) VALUES ({}, ",
             newest.version
         );
         let updated = format!(
-            "UPDATE countersign.authority SET schema_version = {}",
+            "countersign.authority SET schema_version = {}",
             newest.version
         );
         assert!(

@@ -14,7 +14,6 @@ mod runner;
 mod session;
 pub(crate) mod state;
 mod statement;
-mod template;
 
 use std::{fmt, time::Duration};
 
@@ -43,7 +42,9 @@ impl Default for MigrateOptions {
     fn default() -> Self {
         Self {
             serving_role: String::from("countersign_server"),
-            lock_timeout: Duration::from_secs(1),
+            // Longer than the server's deadlock_timeout, after which it cancels an autovacuum that
+            // is in the way; shorter than any call's deadline.
+            lock_timeout: Duration::from_millis(1_500),
             attempts: 30,
             patience: Duration::from_mins(10),
         }
@@ -99,7 +100,7 @@ impl From<statement::Statement> for Step {
 /// Migrates the database of `config` to the newest schema of this binary.
 ///
 /// Safe to repeat and to run at once from several places: the second waits for the first
-/// and then finds nothing to do. `progress` hears one line before each thing that is done.
+/// and then finds nothing to do. `progress` hears a line for each thing that is done.
 pub async fn migrate(
     config: &Config,
     options: &MigrateOptions,

@@ -1,9 +1,12 @@
 //! Statements made of a template in `sql/documented/` and of what is described.
 
-use super::{files, template::fill};
-use crate::store::catalog::{
-    IndexLack, Repair,
-    describe::{Column, Constraint, Fill, Index, Table},
+use super::files;
+use crate::store::{
+    catalog::{
+        IndexLack, Repair,
+        describe::{Column, Constraint, Fill, Index, Table},
+    },
+    template::{BUILD_INDEX, CREATE_TRIGGER, fill},
 };
 
 /// One statement to run.
@@ -37,7 +40,7 @@ pub fn repair(repair: &Repair) -> Vec<Statement> {
         Repair::Trigger(trigger) => vec![brief(
             format!("create the trigger {}", trigger.name),
             fill(
-                include_str!("../../../sql/documented/create_trigger.sql"),
+                CREATE_TRIGGER,
                 &[("name", trigger.name), ("definition", trigger.definition)],
             ),
         )],
@@ -94,17 +97,12 @@ fn index_statements(table: &Table, index: &Index, lack: IndexLack) -> Vec<Statem
         });
     }
     if lack != IndexLack::Constraint {
-        let kind = if index.role.is_unique() {
-            "UNIQUE INDEX"
-        } else {
-            "INDEX"
-        };
         statements.push(Statement {
             title: format!("build the index {qualified}"),
             sql: fill(
-                include_str!("../../../sql/documented/build_index.sql"),
+                BUILD_INDEX,
                 &[
-                    ("kind", kind),
+                    ("kind", index.role.sql_kind()),
                     ("name", index.name),
                     ("table", table.sql_name),
                     ("method", index.method),

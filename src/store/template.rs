@@ -1,4 +1,18 @@
 //! Templates of statements: SQL text with names in it, as psql has them.
+//!
+//! Two of them also say how the catalogue writes what they make.
+
+/// Builds an index without keeping others from writing.
+pub(super) const BUILD_INDEX: &str = include_str!("../../sql/documented/build_index.sql");
+
+/// Creates a trigger.
+pub(super) const CREATE_TRIGGER: &str = include_str!("../../sql/documented/create_trigger.sql");
+
+/// What `pg_get_indexdef` or `pg_get_triggerdef` writes of what the template makes.
+pub(super) fn definition(template: &str, values: &[(&str, &str)]) -> String {
+    let (_name, statement) = template.split_once('\n').unwrap_or(("", template));
+    fill(&statement.replace(" CONCURRENTLY", ""), values)
+}
 
 /// Puts the values where the template names them, as `:name`, in one pass: a value is
 /// never searched for names.
