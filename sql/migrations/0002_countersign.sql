@@ -1,10 +1,9 @@
 -- What the documented tables have no place for. Every table is owned by the role
--- that migrates; the role that serves gets its rights from sql/roles/grant.sql.
+-- that migrates; the role that serves gets its rights from sql/roles/.
 --
 -- Conventions: times are UTC instants; `_ms` columns are milliseconds; NULL means
 -- what the column's comment says. No column holds a token, a secret or a key.
-
-CREATE SCHEMA IF NOT EXISTS countersign;
+-- The schema itself is made before, with the history of migrations.
 
 CREATE TABLE countersign.authority (
     singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),

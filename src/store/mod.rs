@@ -4,17 +4,21 @@
 //! own. No work that was sent is cancelled by a caller that hangs up.
 
 mod callers;
+pub mod catalog;
 mod coalescer;
 mod columns;
+pub mod connect;
 mod connection;
 mod directory;
 mod error;
 mod events;
 mod ids;
+pub mod migrate;
 mod pool;
 pub mod readiness;
 mod sessions;
 pub mod statements;
+mod template;
 mod tokens;
 mod url;
 

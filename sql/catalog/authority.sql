@@ -1,0 +1,3 @@
+-- catalog.authority
+SELECT schema_version, lowest_binary
+FROM countersign.authority

@@ -1,0 +1,2 @@
+-- documented.add_column
+ALTER TABLE :table ADD COLUMN :name :definition

@@ -1,0 +1,2 @@
+-- documented.attach_index
+ALTER TABLE :table ADD CONSTRAINT :name :kind USING INDEX :name

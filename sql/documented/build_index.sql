@@ -1,0 +1,2 @@
+-- documented.build_index
+CREATE :kind CONCURRENTLY :name ON :table USING :method

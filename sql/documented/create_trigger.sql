@@ -1,0 +1,2 @@
+-- documented.create_trigger
+CREATE TRIGGER :name :definition

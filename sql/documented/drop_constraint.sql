@@ -1,0 +1,2 @@
+-- documented.drop_constraint
+ALTER TABLE :table DROP CONSTRAINT :name

@@ -1,0 +1,2 @@
+-- documented.drop_index
+DROP INDEX CONCURRENTLY IF EXISTS :index

@@ -1,0 +1,2 @@
+-- documented.set_comment
+COMMENT ON :object IS :text

@@ -1,0 +1,2 @@
+-- documented.validate_constraint
+ALTER TABLE :table VALIDATE CONSTRAINT :name

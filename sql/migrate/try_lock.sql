@@ -1,0 +1,2 @@
+-- migrate.try_lock
+SELECT pg_catalog.pg_try_advisory_lock($1)

@@ -1,0 +1,120 @@
+-- roles.statements
+-- The one table of the serving role's rights, and what has still to be done for it:
+-- the statements that create the role, take away what is more than its rights, and
+-- give what it lacks. No row: nothing has to be done. $1 is the role's name.
+WITH serving AS (
+    SELECT (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = $1) AS role,
+           -- Of a role that is still missing, ask what everybody may.
+           COALESCE((SELECT rolname FROM pg_catalog.pg_roles WHERE rolname = $1), 'public') AS who
+),
+right_on_table (ord, schema, name, privileges, updatable) AS (
+    VALUES (1, 'auth', 'refresh_session', '{SELECT,INSERT,UPDATE,DELETE}'::text[], NULL),
+           (2, 'auth', 'refresh_tokens', '{SELECT,INSERT,UPDATE,DELETE}', NULL),
+           (3, 'public', 'oauth_access_tokens', '{SELECT,INSERT,UPDATE,DELETE}', NULL),
+           -- UPDATE of one column, because a row lock needs it.
+           (4, 'public', 'users', '{SELECT,INSERT}', 'id'),
+           (5, 'public', 'oauth_clients', '{SELECT,INSERT}', 'id'),
+           (6, 'auth', 'user', '{SELECT,INSERT}', 'id'),
+           (7, 'countersign', 'authority', '{SELECT}', NULL),
+           (8, 'countersign', 'client', '{SELECT,INSERT,UPDATE}', NULL),
+           (9, 'countersign', 'client_secret', '{SELECT,INSERT,UPDATE}', NULL),
+           (10, 'countersign', 'account', '{SELECT,INSERT,UPDATE}', NULL),
+           (11, 'countersign', 'session_grant', '{SELECT,INSERT,UPDATE,DELETE}', NULL),
+           (12, 'countersign', 'event', '{SELECT,INSERT}', NULL),
+           (13, 'countersign', 'id_cursor', '{SELECT,UPDATE}', NULL),
+           (14, 'countersign', 'migration_history', '{SELECT}', NULL)
+),
+table_standing AS (
+    SELECT r.*, s.who, s.role, c.oid,
+           format('%I.%I', r.schema, r.name) AS object,
+           c.relowner IS DISTINCT FROM s.role AND (
+               EXISTS (SELECT FROM pg_catalog.aclexplode(c.relacl) a
+                       WHERE a.grantee = s.role AND a.privilege_type <> ALL (r.privileges))
+               OR EXISTS (SELECT FROM pg_catalog.pg_attribute t, pg_catalog.aclexplode(t.attacl) a
+                          WHERE t.attrelid = c.oid AND a.grantee = s.role
+                            AND NOT (t.attname = COALESCE(r.updatable, '') AND a.privilege_type = 'UPDATE'))
+           ) AS excess
+    FROM serving s
+    CROSS JOIN right_on_table r
+    LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = r.schema
+    LEFT JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = r.name
+),
+-- The sequences behind the integer ids: owned by the column, or named by its default.
+right_on_sequence AS (
+    SELECT r.ord, r.who, q.oid,
+           -- Before the table stands, by the name that it will have.
+           format('%I.%I', COALESCE(qn.nspname, r.schema), COALESCE(q.relname, r.name || '_id_seq')) AS object
+    FROM table_standing r
+    LEFT JOIN pg_catalog.pg_attribute t ON t.attrelid = r.oid AND t.attname = 'id'
+    LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = t.attrelid AND d.adnum = t.attnum
+    LEFT JOIN LATERAL (
+        SELECT p.objid AS sequence FROM pg_catalog.pg_depend p
+        WHERE p.classid = 'pg_catalog.pg_class'::regclass AND p.refclassid = 'pg_catalog.pg_class'::regclass
+          AND p.refobjid = t.attrelid AND p.refobjsubid = t.attnum AND p.deptype IN ('a', 'i')
+        UNION
+        SELECT p.refobjid FROM pg_catalog.pg_depend p
+        WHERE p.classid = 'pg_catalog.pg_attrdef'::regclass AND p.objid = d.oid
+          AND p.refclassid = 'pg_catalog.pg_class'::regclass
+    ) p ON true
+    LEFT JOIN pg_catalog.pg_class q ON q.oid = p.sequence AND q.relkind = 'S'
+    LEFT JOIN pg_catalog.pg_namespace qn ON qn.oid = q.relnamespace
+    WHERE r.schema = 'auth' AND (q.oid IS NOT NULL OR r.oid IS NULL)
+),
+statement (step, ord, object, text) AS (
+    SELECT 1, 0, $1, format('CREATE ROLE %I LOGIN', $1)
+    FROM serving WHERE role IS NULL
+    UNION ALL
+    SELECT 2, 0, current_database()::text, format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), $1)
+    FROM serving
+    WHERE NOT pg_catalog.has_database_privilege(who, current_database(), 'CONNECT')
+    UNION ALL
+    SELECT 3, w.ord::int, w.name, format('GRANT USAGE ON SCHEMA %I TO %I', w.name, $1)
+    FROM serving s
+    CROSS JOIN unnest('{auth,public,countersign}'::text[]) WITH ORDINALITY AS w (name, ord)
+    LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = w.name
+    WHERE NOT COALESCE(pg_catalog.has_schema_privilege(s.who, n.oid, 'USAGE'), false)
+    UNION ALL
+    SELECT 4, 0, n.nspname::text, format('REVOKE CREATE ON SCHEMA %I FROM %I', n.nspname, $1)
+    FROM serving s
+    JOIN pg_catalog.pg_namespace n ON n.nspname IN ('auth', 'public', 'countersign') AND n.nspowner <> s.role
+    WHERE EXISTS (SELECT FROM pg_catalog.aclexplode(n.nspacl) a
+                  WHERE a.grantee = s.role AND a.privilege_type = 'CREATE')
+    UNION ALL
+    SELECT 5, ord, object, format('REVOKE ALL ON TABLE %s FROM %I', object, $1)
+    FROM table_standing WHERE excess
+    UNION ALL
+    SELECT 6, ord, object, format('GRANT %s ON TABLE %s TO %I', array_to_string(privileges, ', '), object, $1)
+    FROM table_standing
+    WHERE excess OR EXISTS (
+        SELECT FROM unnest(privileges) AS p (privilege)
+        WHERE NOT COALESCE(pg_catalog.has_table_privilege(who, oid, p.privilege), false))
+    UNION ALL
+    SELECT 7, ord, object, format('GRANT UPDATE (%I) ON TABLE %s TO %I', updatable, object, $1)
+    FROM table_standing
+    WHERE updatable IS NOT NULL
+      AND (excess OR NOT COALESCE(pg_catalog.has_column_privilege(who, oid, updatable, 'UPDATE'), false))
+    UNION ALL
+    SELECT 8, ord, object, format('GRANT USAGE, SELECT ON SEQUENCE %s TO %I', object, $1)
+    FROM right_on_sequence
+    WHERE NOT COALESCE(pg_catalog.has_sequence_privilege(who, oid, 'USAGE')
+                       AND pg_catalog.has_sequence_privilege(who, oid, 'SELECT'), false)
+    UNION ALL
+    SELECT 9, 0, p.proname || '(text[])', format('GRANT EXECUTE ON FUNCTION public.%I(text[]) TO %I', p.proname, $1)
+    FROM serving s
+    JOIN pg_catalog.pg_proc p ON p.proname IN ('are_valid_oauth_uris_or_null', 'scopes_all_valid')
+         AND p.proargtypes::text = 'text[]'::regtype::oid::text
+    JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace AND n.nspname = 'public'
+    WHERE NOT pg_catalog.has_function_privilege(s.who, p.oid, 'EXECUTE')
+    UNION ALL
+    -- Planner settings belong to the role, for PgBouncer forbids a session its own: a plan
+    -- cached while a table was empty stays a sequential scan for life.
+    SELECT 10, w.ord::int, $1,
+           format('ALTER ROLE %I IN DATABASE %I SET %I = off', $1, current_database(), w.setting)
+    FROM serving s
+    CROSS JOIN unnest('{enable_seqscan,jit}'::text[]) WITH ORDINALITY AS w (setting, ord)
+    WHERE NOT EXISTS (
+        SELECT FROM pg_catalog.pg_db_role_setting g
+        JOIN pg_catalog.pg_database b ON b.oid = g.setdatabase AND b.datname = current_database()
+        WHERE g.setrole = s.role AND w.setting || '=off' = ANY (g.setconfig))
+)
+SELECT step, object, text FROM statement ORDER BY step, ord

@@ -1,0 +1,126 @@
+//! Migrating a database, and telling what would be done.
+//!
+//! In order: what is refused is looked for before anything is changed; refinery applies the
+//! pending migrations, each in its transaction; what documented tables that stood before
+//! lack is completed, indexes concurrently; the role that serves gets its least rights.
+//! All of it under one advisory lock a database, on a direct connection: a session lock and
+//! concurrent builds do not pass `PgBouncer` in transaction mode.
+
+mod error;
+pub mod files;
+mod history;
+mod roles;
+mod runner;
+mod session;
+pub(crate) mod state;
+mod statement;
+
+use std::{fmt, time::Duration};
+
+use tokio_postgres::Config;
+
+pub use error::{Cause, MigrateError};
+pub use session::LOCK_KEY;
+pub use state::{SchemaState, schema_state};
+
+use super::catalog::{self, CheckReport, Difference, Extent};
+
+/// How to migrate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MigrateOptions {
+    /// The role that serves: created where it is missing, and given its least rights.
+    pub serving_role: String,
+    /// How long a statement that others wait behind may itself wait for a lock.
+    pub lock_timeout: Duration,
+    /// How often such a statement is tried, with growing pauses of at most two seconds.
+    pub attempts: u32,
+    /// How long to wait for another migration of the same database.
+    pub patience: Duration,
+}
+
+impl Default for MigrateOptions {
+    fn default() -> Self {
+        Self {
+            serving_role: String::from("countersign_server"),
+            // Longer than the server's deadlock_timeout, after which it cancels an autovacuum that
+            // is in the way; shorter than any call's deadline.
+            lock_timeout: Duration::from_millis(1_500),
+            attempts: 30,
+            patience: Duration::from_mins(10),
+        }
+    }
+}
+
+/// What a migration did.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct MigrationReport {
+    /// The migrations that were applied, by number and name.
+    pub applied: Vec<String>,
+    /// What was completed on documented tables that stood before.
+    pub repaired: Vec<String>,
+    /// The statements that were run for the role that serves.
+    pub granted: Vec<String>,
+    /// What stands beyond the documents and was left as it is.
+    pub tolerated: Vec<Difference>,
+}
+
+impl MigrationReport {
+    /// Whether anything was changed.
+    pub fn changed(&self) -> bool {
+        !(self.applied.is_empty() && self.repaired.is_empty() && self.granted.is_empty())
+    }
+}
+
+/// One thing that a migration would run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// What it does, for people.
+    pub title: String,
+    /// Its text: one statement, or the several of a migration.
+    pub sql: String,
+}
+
+impl fmt::Display for Step {
+    /// Its title as a comment, then its text, ended so that psql can run it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sql = self.sql.trim_end().trim_end_matches(';');
+        writeln!(f, "-- {}\n{sql};", self.title)
+    }
+}
+
+impl From<statement::Statement> for Step {
+    fn from(statement: statement::Statement) -> Self {
+        Self {
+            title: statement.title,
+            sql: statement.sql,
+        }
+    }
+}
+
+/// Migrates the database of `config` to the newest schema of this binary.
+///
+/// Safe to repeat and to run at once from several places: the second waits for the first
+/// and then finds nothing to do. `progress` hears a line for each thing that is done.
+pub async fn migrate(
+    config: &Config,
+    options: &MigrateOptions,
+    mut progress: impl FnMut(&str) + Send,
+) -> Result<MigrationReport, MigrateError> {
+    runner::migrate(config, options, &mut progress).await
+}
+
+/// What [`migrate`] would run on the database of `config`, in order; changes nothing.
+///
+/// # Errors
+/// Those of [`migrate`] that do not come from writing, [`MigrateError::Refused`] included.
+pub async fn dry_run(config: &Config, options: &MigrateOptions) -> Result<Vec<Step>, MigrateError> {
+    runner::dry_run(config, options).await
+}
+
+/// Checks the database of `config` against the documents; changes nothing.
+pub async fn check(config: &Config, extent: Extent) -> Result<CheckReport, MigrateError> {
+    let mut client = session::open(config).await?;
+    catalog::check(&mut client, extent)
+        .await
+        .map_err(|error| MigrateError::of("read the catalogue", "", error))
+}

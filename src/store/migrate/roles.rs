@@ -1,0 +1,119 @@
+//! The role that serves: what has to be done so that it exists with its least rights.
+//!
+//! The table of rights is in `sql/roles/statements.sql`, and the server quotes the names.
+
+use tokio_postgres::{Client, error::SqlState, types::Type};
+
+use super::{
+    MigrateOptions,
+    error::MigrateError,
+    session,
+    statement::{Statement, brief},
+};
+
+const STATEMENTS: &str = include_str!("../../../sql/roles/statements.sql");
+
+/// The step of `roles.statements` that creates the role.
+const CREATE_ROLE: i32 = 1;
+
+/// The statements that have still to be run for the role that serves; none: it is as it
+/// has to be. Each comes with the number of its step.
+pub(super) async fn pending(
+    client: &Client,
+    role: &str,
+) -> Result<Vec<(i32, Statement)>, MigrateError> {
+    let failed = |error| MigrateError::of("read the rights of the serving role", "", error);
+    let rows = client
+        .query_typed(STATEMENTS, &[(&role, Type::TEXT)])
+        .await
+        .map_err(failed)?;
+    rows.iter()
+        .map(|row| {
+            let sql: String = row.try_get("text").map_err(failed)?;
+            let title = format!("run `{sql}`");
+            Ok((row.try_get("step").map_err(failed)?, brief(title, sql)))
+        })
+        .collect()
+}
+
+/// Creates the role where it is missing, takes what it has more and gives what it lacks.
+/// Returns the statements that were run.
+pub(super) async fn complete(
+    client: &Client,
+    options: &MigrateOptions,
+) -> Result<Vec<String>, MigrateError> {
+    let mut ran = Vec::new();
+    let statements = pending(client, &options.serving_role).await?;
+    if let Some((_, create)) = statements.iter().find(|(step, _)| *step == CREATE_ROLE) {
+        match client.batch_execute(&create.sql).await {
+            Ok(()) => ran.push(create.sql.clone()),
+            // Roles belong to the whole cluster: the migration of another database was first.
+            Err(error)
+                if matches!(
+                    error.code(),
+                    Some(&SqlState::DUPLICATE_OBJECT | &SqlState::UNIQUE_VIOLATION)
+                ) => {}
+            Err(error) => {
+                return Err(lacking(
+                    &statements,
+                    MigrateError::of(&create.title, "", error),
+                ));
+            }
+        }
+    }
+
+    // Asked again: a role that was made meanwhile may have rights already.
+    let statements = pending(client, &options.serving_role).await?;
+    if statements.is_empty() {
+        return Ok(ran);
+    }
+    let together = Statement {
+        // In one transaction, so that nobody sees a right between taking and giving.
+        sql: joined(&statements),
+        ..brief(
+            String::from("give the serving role its rights"),
+            String::new(),
+        )
+    };
+    session::run(client, options, &together)
+        .await
+        .map_err(|error| lacking(&statements, error))?;
+    ran.extend(statements.into_iter().map(|(_, statement)| statement.sql));
+
+    // Who may not grant is told so by a warning only.
+    let left = pending(client, &options.serving_role).await?;
+    if left.is_empty() {
+        Ok(ran)
+    } else {
+        Err(MigrateError::InsufficientRights {
+            doing: together.title,
+            statements: lines(&left),
+            source: None,
+        })
+    }
+}
+
+/// The same error with all the statements that somebody else has to run.
+fn lacking(statements: &[(i32, Statement)], error: MigrateError) -> MigrateError {
+    match error {
+        MigrateError::InsufficientRights { doing, source, .. } => {
+            MigrateError::InsufficientRights {
+                doing,
+                statements: lines(statements),
+                source,
+            }
+        }
+        other => other,
+    }
+}
+
+fn joined(statements: &[(i32, Statement)]) -> String {
+    lines(statements).join("\n")
+}
+
+fn lines(statements: &[(i32, Statement)]) -> Vec<String> {
+    statements
+        .iter()
+        .map(|(_, statement)| format!("{};", statement.sql))
+        .collect()
+}

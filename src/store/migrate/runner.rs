@@ -1,0 +1,168 @@
+//! Runs a migration from the first look to the last, or only tells what it would run.
+
+use refinery::Runner;
+use tokio_postgres::{Client, Config};
+
+use super::{
+    MigrateOptions, MigrationReport, Step,
+    error::{MigrateError, Trouble, driver_error},
+    files::FILES,
+    history, roles,
+    session::{self, Attempts},
+    statement::{self, Statement, brief},
+};
+use crate::store::catalog::{self, Difference, Extent, Finding, Repair, Severity};
+
+/// Where refinery remembers what it applied.
+const HISTORY_TABLE: &str = "countersign.migration_history";
+
+/// Migrates a database: see [`super::migrate`].
+pub(super) async fn migrate(
+    config: &Config,
+    options: &MigrateOptions,
+    progress: &mut (impl FnMut(&str) + Send),
+) -> Result<MigrationReport, MigrateError> {
+    let mut client = session::open(config).await?;
+    session::prepare(&client).await?;
+    session::lock(&client, options, progress).await?;
+
+    let pending = history::pending(&client).await?;
+    refuse(&examine(&mut client).await?)?;
+
+    let mut report = MigrationReport::default();
+    if !pending.is_empty() {
+        session::run(&client, options, &create_schema()).await?;
+        for file in &pending {
+            progress(&format!("migration {}", file.title()));
+        }
+        apply(&mut client, options).await?;
+        report.applied = pending.iter().map(|file| file.title()).collect();
+    }
+
+    // A repair may make room for the next: a table made anew, a column for its index.
+    for statement in repairs(&examine(&mut client).await?, true) {
+        progress(&statement.title);
+        session::run(&client, options, &statement).await?;
+        report.repaired.push(statement.title);
+    }
+
+    let findings = examine(&mut client).await?;
+    refuse(&findings)?;
+    let (tolerated, missing): (Vec<_>, Vec<_>) = differences(&findings)
+        .into_iter()
+        .partition(|difference| difference.severity == Severity::Tolerated);
+    if !missing.is_empty() {
+        return Err(MigrateError::Incomplete(missing));
+    }
+    report.tolerated = tolerated;
+
+    report.granted = roles::complete(&client, options).await?;
+    for statement in &report.granted {
+        progress(statement);
+    }
+    session::unlock(&client).await?;
+    Ok(report)
+}
+
+/// Tells what [`migrate`] would run: see [`super::dry_run`].
+pub(super) async fn dry_run(
+    config: &Config,
+    options: &MigrateOptions,
+) -> Result<Vec<Step>, MigrateError> {
+    let mut client = session::open(config).await?;
+    let pending = history::pending(&client).await?;
+    let findings = examine(&mut client).await?;
+    refuse(&findings)?;
+
+    let mut steps = Vec::new();
+    if !pending.is_empty() {
+        steps.push(Step::from(create_schema()));
+    }
+    // The first migration makes whole what a repair would make.
+    let with_base = pending.iter().all(|file| file.version != FILES[0].version);
+    steps.extend(pending.iter().map(|file| Step {
+        title: format!("migration {}", file.title()),
+        sql: file.sql.to_owned(),
+    }));
+    steps.extend(repairs(&findings, with_base).into_iter().map(Step::from));
+    let granted = roles::pending(&client, &options.serving_role).await?;
+    steps.extend(
+        granted
+            .into_iter()
+            .map(|(_, statement)| Step::from(statement)),
+    );
+    Ok(steps)
+}
+
+/// Has refinery apply what is pending, each migration in its own transaction.
+async fn apply(client: &mut Client, options: &MigrateOptions) -> Result<(), MigrateError> {
+    let doing = "apply its migrations";
+    let migrations = FILES
+        .iter()
+        .map(super::files::MigrationFile::migration)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| MigrateError::of_refinery("read its migrations", error))?;
+    let mut runner = Runner::new(&migrations);
+    runner.set_migration_table_name(HISTORY_TABLE);
+
+    session::lock_timeout(client, options.lock_timeout).await?;
+    let mut attempts = Attempts::new(options);
+    loop {
+        let Err(error) = runner.run_async(client).await else {
+            return Ok(());
+        };
+        let locked = driver_error(&error).map(Trouble::of) == Some(Trouble::Locked);
+        if !(locked && attempts.again().await) {
+            return Err(MigrateError::of_refinery(doing, error));
+        }
+    }
+}
+
+async fn examine(client: &mut Client) -> Result<Vec<Finding>, MigrateError> {
+    let (findings, _) = catalog::examine(client, Extent::Catalogue)
+        .await
+        .map_err(|error| MigrateError::of("read the catalogue", "", error))?;
+    Ok(findings)
+}
+
+/// Nothing is changed in a database that has something in the way.
+fn refuse(findings: &[Finding]) -> Result<(), MigrateError> {
+    let mut refused = differences(findings);
+    refused.retain(|difference| difference.severity == Severity::Refused);
+    if refused.is_empty() {
+        Ok(())
+    } else {
+        Err(MigrateError::Refused(refused))
+    }
+}
+
+/// The statements that complete what is missing, in order. `with_base`: whether the first
+/// migration is one of them, where a table, type or function of it is missing.
+fn repairs(findings: &[Finding], with_base: bool) -> Vec<Statement> {
+    let mut repairs: Vec<&Repair> = findings
+        .iter()
+        .filter_map(|finding| finding.repair.as_ref())
+        .collect();
+    repairs.sort_by_key(|repair| repair.order());
+    repairs.dedup_by(|one, other| matches!((one, other), (Repair::Base, Repair::Base)));
+    repairs
+        .into_iter()
+        .filter(|repair| with_base || !matches!(repair, Repair::Base))
+        .flat_map(statement::repair)
+        .collect()
+}
+
+fn differences(findings: &[Finding]) -> Vec<Difference> {
+    findings
+        .iter()
+        .map(|finding| finding.difference.clone())
+        .collect()
+}
+
+/// Refinery makes its history before the first migration, so the schema comes before both.
+fn create_schema() -> Statement {
+    brief(
+        String::from("create the schema countersign"),
+        include_str!("../../../sql/migrate/create_schema.sql").to_owned(),
+    )
+}

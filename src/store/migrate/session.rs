@@ -1,0 +1,174 @@
+//! The connection of a migration: its settings, the lock that keeps migrations apart, and
+//! statements that give way to others.
+
+use std::time::{Duration, Instant};
+
+use tokio::time::sleep;
+use tokio_postgres::{Client, Config, types::Type};
+
+use super::{
+    MigrateOptions,
+    error::{MigrateError, Trouble},
+    statement::Statement,
+};
+use crate::store::connect::connect;
+
+/// The advisory lock that every migration of a database holds: "csmigrat" in ASCII.
+pub const LOCK_KEY: i64 = 0x6373_6D69_6772_6174;
+
+/// How often a migration that waits asks for the lock.
+const POLL: Duration = Duration::from_millis(250);
+
+/// The longest pause between two attempts of a statement.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+const TRY_LOCK: &str = include_str!("../../../sql/migrate/try_lock.sql");
+const UNLOCK: &str = include_str!("../../../sql/migrate/unlock.sql");
+
+/// Connects under a name that shows in `pg_stat_activity`.
+pub(super) async fn open(config: &Config) -> Result<Client, MigrateError> {
+    let mut config = config.clone();
+    if config.get_application_name().is_none() {
+        config.application_name("countersign migrate");
+    }
+    connect(&config)
+        .await
+        .map_err(|error| MigrateError::of("connect", "", error))
+}
+
+/// Makes the session one for changing: names without a schema mean schema public, and no
+/// timeout of the role's or the database's ends a long build.
+pub(super) async fn prepare(client: &Client) -> Result<(), MigrateError> {
+    client
+        .query_typed(include_str!("../../../sql/migrate/session.sql"), &[])
+        .await
+        .map_err(|error| MigrateError::of("prepare its connection", "", error))?;
+    Ok(())
+}
+
+/// Waits until no other migration runs on this database.
+///
+/// It asks again and again instead of waiting inside the server: a statement that waits
+/// holds a snapshot, and the concurrent index build of the one who has the lock would wait
+/// for that snapshot to end, which is a deadlock.
+pub(super) async fn lock(
+    client: &Client,
+    options: &MigrateOptions,
+    progress: &mut impl FnMut(&str),
+) -> Result<(), MigrateError> {
+    let doing = "take the lock of migrations";
+    let began = Instant::now();
+    let mut told = false;
+    loop {
+        let row = client
+            .query_typed_one(TRY_LOCK, &[(&LOCK_KEY, Type::INT8)])
+            .await
+            .and_then(|row| row.try_get::<_, bool>(0))
+            .map_err(|error| MigrateError::of(doing, TRY_LOCK, error))?;
+        if row {
+            return Ok(());
+        }
+        if began.elapsed() >= options.patience {
+            return Err(MigrateError::Busy {
+                doing: String::from(doing),
+                source: None,
+            });
+        }
+        if !told {
+            progress("another migration of this database is running; waiting for it");
+            told = true;
+        }
+        sleep(POLL).await;
+    }
+}
+
+/// Gives the lock back. The end of the connection would do so too, only later.
+pub(super) async fn unlock(client: &Client) -> Result<(), MigrateError> {
+    client
+        .query_typed(UNLOCK, &[(&LOCK_KEY, Type::INT8)])
+        .await
+        .map_err(|error| MigrateError::of("give back the lock of migrations", UNLOCK, error))?;
+    Ok(())
+}
+
+/// Sets how long the next statements may wait for a lock, and others behind them.
+pub(super) async fn lock_timeout(client: &Client, limit: Duration) -> Result<(), MigrateError> {
+    let limit = limit.as_millis().to_string();
+    client
+        .query_typed(
+            include_str!("../../../sql/migrate/lock_timeout.sql"),
+            &[(&limit, Type::TEXT)],
+        )
+        .await
+        .map_err(|error| MigrateError::of("set the lock timeout", "", error))?;
+    Ok(())
+}
+
+/// Runs one statement, again and again while others hold its locks, as long as the
+/// options allow. What rows that stand contradict is taken back.
+pub(super) async fn run(
+    client: &Client,
+    options: &MigrateOptions,
+    statement: &Statement,
+) -> Result<(), MigrateError> {
+    let limit = if statement.patient {
+        Duration::ZERO
+    } else {
+        options.lock_timeout
+    };
+    lock_timeout(client, limit).await?;
+    let mut attempts = Attempts::new(options);
+    loop {
+        let Err(error) = client.batch_execute(&statement.sql).await else {
+            return Ok(());
+        };
+        let trouble = Trouble::of(&error);
+        if trouble == Trouble::Locked && attempts.again().await {
+            if statement.anew {
+                take_back(client, statement).await?;
+            }
+            continue;
+        }
+        if trouble == Trouble::Contradicted {
+            take_back(client, statement).await?;
+        }
+        return Err(MigrateError::of(&statement.title, &statement.sql, error));
+    }
+}
+
+/// An index build that failed leaves an invalid index, a validation its constraint.
+async fn take_back(client: &Client, statement: &Statement) -> Result<(), MigrateError> {
+    let Some(undo) = &statement.undo else {
+        return Ok(());
+    };
+    client
+        .batch_execute(undo)
+        .await
+        .map_err(|error| MigrateError::of("take back what failed", undo, error))
+}
+
+/// A bounded number of attempts with growing pauses between them.
+pub(super) struct Attempts {
+    left: u32,
+    pause: Duration,
+}
+
+impl Attempts {
+    pub(super) fn new(options: &MigrateOptions) -> Self {
+        Self {
+            left: options.attempts.saturating_sub(1),
+            pause: Duration::from_millis(50),
+        }
+    }
+
+    /// Whether there may be another attempt; pauses before it.
+    pub(super) async fn again(&mut self) -> bool {
+        if self.left == 0 {
+            return false;
+        }
+        self.left -= 1;
+        sleep(self.pause).await;
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        true
+    }
+}

@@ -1,0 +1,99 @@
+//! What every integration test stands on.
+
+use tokio_postgres::{Client, Config, NoTls};
+
+/// A database of one test, empty at first. It and every role whose name begins with that of
+/// its serving role end with the value.
+pub struct TestDatabase {
+    server: Config,
+    /// Its name.
+    pub name: String,
+    /// A name for its serving role; the role is not made here.
+    pub serving_role: String,
+}
+
+/// Creates an empty database on the server of `COUNTERSIGN_TEST_DATABASE_URL`, which names
+/// a superuser.
+pub async fn fresh_database() -> TestDatabase {
+    let url = std::env::var("COUNTERSIGN_TEST_DATABASE_URL")
+        .expect("COUNTERSIGN_TEST_DATABASE_URL names a superuser of a PostgreSQL for tests");
+    let server: Config = url.parse().expect("a connection string");
+    let client = connect(&server).await;
+    let id = "SELECT replace(gen_random_uuid()::text, '-', '')";
+    let id: String = client.query_one(id, &[]).await.expect("an id").get(0);
+    let name = format!("countersign_test_{id}");
+    client
+        .batch_execute(&format!("CREATE DATABASE {name}"))
+        .await
+        .expect("a new database");
+    TestDatabase {
+        server,
+        serving_role: name.clone(),
+        name,
+    }
+}
+
+impl TestDatabase {
+    /// Connects to it as the superuser.
+    pub fn config(&self) -> Config {
+        let mut config = self.server.clone();
+        config.dbname(&self.name);
+        config
+    }
+
+    /// Connects to it as the superuser who has become `role`.
+    pub fn config_as(&self, role: &str) -> Config {
+        let mut config = self.config();
+        config.options(format!("-c role={role}"));
+        config
+    }
+
+    /// A connection as the superuser.
+    pub async fn client(&self) -> Client {
+        connect(&self.config()).await
+    }
+
+    /// A connection as the serving role.
+    pub async fn serving_client(&self) -> Client {
+        connect(&self.config_as(&self.serving_role)).await
+    }
+}
+
+/// The statements that drop the test's roles: those whose name begins with the serving one's.
+const DROP_ROLES: &str =
+    "SELECT format('DROP ROLE %I', rolname) FROM pg_roles WHERE starts_with(rolname, $1)";
+
+impl Drop for TestDatabase {
+    fn drop(&mut self) {
+        let server = self.server.clone();
+        let drop_database = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
+        let role = self.serving_role.clone();
+        // A runtime of its own, because the test's may be ending.
+        let cleaning = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .expect("a runtime");
+            let cleaned = runtime.block_on(async {
+                let client = connect(&server).await;
+                client.batch_execute(&drop_database).await?;
+                for row in client.query(DROP_ROLES, &[&role]).await? {
+                    client.batch_execute(row.get(0)).await?;
+                }
+                Ok::<_, tokio_postgres::Error>(())
+            });
+            if let Err(error) = cleaned {
+                eprintln!("not cleaned up: {role}: {error}");
+            }
+        });
+        let _ = cleaning.join();
+    }
+}
+
+async fn connect(config: &Config) -> Client {
+    let (client, connection) = config.connect(NoTls).await.expect("a connection");
+    tokio::spawn(async move {
+        let _ = connection.await;
+    });
+    client
+}
