@@ -5,10 +5,7 @@ use crate::{
     config::{self, AuditOutput, Config},
     domain::{keys::KeyRing, policy::Defaults},
     grpc::{self, Deadlines, DirectoryBounds, EdgeOptions},
-    proto::v1::{
-        directory_service_server::DirectoryServiceServer,
-        token_authority_service_server::TokenAuthorityServiceServer,
-    },
+    proto::v1::{directory_service_server, token_authority_service_server},
     store::{
         BatchLimits, DatabaseUrl, InvalidUrl, PoolOptions, Store, StoreError, StoreOptions,
         readiness::{self, Verdict},
@@ -18,7 +15,7 @@ use std::{fs::OpenOptions, future::Future, io::Write, net::SocketAddr, sync::Arc
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tonic::transport::server::TcpIncoming;
-use tonic_health::server::HealthReporter;
+use tonic_health::{ServingStatus, server::HealthReporter};
 
 /// How often the database is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -73,11 +70,14 @@ pub async fn build(config: &Config, ring: Arc<KeyRing>) -> Result<Bound, AppErro
         .map_err(AppError::Audit)?;
     let store = Store::open(store_options(config, database.clone()))?;
     let authority = Arc::new(Authority::new(store, ring, config.issuer.clone(), audit));
-    let (health, health_service) = tonic_health::server::health_reporter();
-    not_serving(&health).await;
-    let router = grpc::services(&authority, health_service, edge_options(config))?;
+    let health = HealthReporter::new();
+    tell(&health, ServingStatus::NotServing).await;
+    let router = grpc::services(&authority, health.clone(), edge_options(config))?;
 
-    let bind = |source| AppError::Listen { address: config.listen, source };
+    let bind = |source| AppError::Listen {
+        address: config.listen,
+        source,
+    };
     let listener = TcpListener::bind(config.listen).await.map_err(bind)?;
     let address = listener.local_addr().map_err(bind)?;
     Ok(Bound {
@@ -126,9 +126,10 @@ impl Bound {
             () = shutdown => None,
             ended = &mut serving => return ended.unwrap_or(Ok(())).map_err(Into::into),
         };
-        not_serving(&self.health).await;
+        tell(&self.health, ServingStatus::NotServing).await;
         tracing::info!("stopping: finishing what runs");
-        drop(stop.send(()));
+        // Nobody hears it only if the server has ended.
+        let _ = stop.send(());
         match tokio::time::timeout(self.drain, &mut serving).await {
             Ok(ended) => ended.unwrap_or(Ok(()))?,
             Err(_) => {
@@ -175,11 +176,11 @@ async fn watch(
         };
         match (&now, ready) {
             (Ok(()), false) => {
-                serving(health).await;
+                tell(health, ServingStatus::Serving).await;
                 tracing::info!("ready");
             }
             (Err(why), true) => {
-                not_serving(health).await;
+                tell(health, ServingStatus::NotServing).await;
                 tracing::warn!(%why, "not ready");
             }
             _ => {}
@@ -189,14 +190,15 @@ async fn watch(
     }
 }
 
-async fn serving(health: &HealthReporter) {
-    use tonic_health::ServingStatus::Serving;
-    health.set_service_status("", Serving).await;
-    health.set_serving::<TokenAuthorityServiceServer<tonic_health::server::HealthService>>().await;
-}
-
-async fn not_serving(health: &HealthReporter) {
-    health.set_service_status("", tonic_health::ServingStatus::NotServing).await;
+/// Tells the health service, of the whole and of each service.
+async fn tell(health: &HealthReporter, status: ServingStatus) {
+    for service in [
+        "",
+        token_authority_service_server::SERVICE_NAME,
+        directory_service_server::SERVICE_NAME,
+    ] {
+        health.set_service_status(service, status).await;
+    }
 }
 
 fn audit_output(output: &AuditOutput) -> Result<Box<dyn Write + Send>, AppError> {
@@ -204,7 +206,11 @@ fn audit_output(output: &AuditOutput) -> Result<Box<dyn Write + Send>, AppError>
         AuditOutput::Stderr => Box::new(std::io::stderr()),
         AuditOutput::Stdout => Box::new(std::io::stdout()),
         AuditOutput::File(path) => Box::new(
-            OpenOptions::new().create(true).append(true).open(path).map_err(AppError::Audit)?,
+            OpenOptions::new()
+                .create(true)
+                .append(true)
+                .open(path)
+                .map_err(AppError::Audit)?,
         ),
     })
 }
@@ -237,7 +243,10 @@ fn store_options(config: &Config, url: DatabaseUrl) -> StoreOptions {
 
 fn edge_options(config: &Config) -> EdgeOptions {
     EdgeOptions {
-        deadlines: Deadlines { call: config.calls.deadline, rotation: config.rotation.deadline },
+        deadlines: Deadlines {
+            call: config.calls.deadline,
+            rotation: config.rotation.deadline,
+        },
         max_message_bytes: config.calls.max_message_bytes,
         max_concurrent_streams: config.calls.max_concurrent_streams,
         bounds: DirectoryBounds {

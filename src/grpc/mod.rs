@@ -17,14 +17,14 @@ use crate::proto::{
     },
 };
 use convert::ClientBounds;
-use layers::{CallLayer, Edge, panics};
+use layers::{CallLayer, Edge};
 use std::{sync::Arc, time::Duration};
 use tonic::transport::server::{Router, Server};
-use tonic_health::{pb::health_server::HealthServer, server::HealthService};
-use tower::{
-    ServiceBuilder,
-    layer::util::{Identity, Stack},
+use tonic_health::{
+    pb::health_server::HealthServer,
+    server::{HealthReporter, HealthService},
 };
+use tower::layer::util::{Identity, Stack};
 
 pub use convert::ClientBounds as DirectoryBounds;
 pub use layers::Deadlines;
@@ -47,15 +47,12 @@ pub struct EdgeOptions {
 const MAX_METADATA_BYTES: u32 = 128 * 1024;
 
 /// The layers around every service.
-pub type Layers = Stack<
-    Stack<tower_http::catch_panic::CatchPanicLayer<panics::Handler>, Stack<CallLayer, Identity>>,
-    Identity,
->;
+pub type Layers = Stack<CallLayer, Identity>;
 
 /// Every service of the port: the table of contents.
 pub fn services(
     authority: &Arc<Authority>,
-    health: HealthServer<HealthService>,
+    health: HealthReporter,
     options: EdgeOptions,
 ) -> Result<Router<Layers>, tonic_reflection::server::Error> {
     let edge = Arc::new(Edge {
@@ -73,19 +70,14 @@ pub fn services(
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1alpha()?;
 
-    // From the outside in: the call's layer sees every call first and every answer
-    // last; a panic below it is one call's INTERNAL.
-    let layers = ServiceBuilder::new()
-        .layer(CallLayer::new(edge))
-        .layer(panics::layer())
-        .into_inner();
     Ok(Server::builder()
         .tcp_nodelay(true)
         .max_concurrent_streams(options.max_concurrent_streams)
         .http2_max_header_list_size(MAX_METADATA_BYTES)
         .http2_keepalive_interval(Some(Duration::from_secs(30)))
         .http2_keepalive_timeout(Some(Duration::from_secs(20)))
-        .layer(layers)
+        // Sees every call first and every answer last.
+        .layer(CallLayer::new(edge))
         .add_service(
             TokenAuthorityServiceServer::new(tokens)
                 .max_decoding_message_size(options.max_message_bytes)
@@ -95,7 +87,9 @@ pub fn services(
             DirectoryServiceServer::new(directory)
                 .max_decoding_message_size(options.max_message_bytes),
         )
-        .add_service(health)
+        .add_service(HealthServer::new(HealthService::from_health_reporter(
+            health,
+        )))
         .add_service(reflection)
         .add_service(reflection_alpha))
 }

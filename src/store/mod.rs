@@ -26,8 +26,8 @@ pub use coalescer::BatchLimits;
 pub use directory::{ClientEntry, NewClient};
 pub use error::StoreError;
 pub use pool::PoolOptions;
-pub use url::{DatabaseUrl, InvalidUrl};
 pub use sessions::{ListQuery, ListedSession, Place, Revocation, Revoked, Rotated};
+pub use url::{DatabaseUrl, InvalidUrl};
 
 use crate::domain::{
     caller::Claim,

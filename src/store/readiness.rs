@@ -74,7 +74,10 @@ async fn try_examine(
                 "the database has schema {found}, an older one: run `countersign migrate`"
             )));
         }
-        SchemaState::Newer { found, lowest_binary } => {
+        SchemaState::Newer {
+            found,
+            lowest_binary,
+        } => {
             return Ok(refused(
                 RefusedKind::Schema,
                 format!(
@@ -90,8 +93,10 @@ async fn try_examine(
         }
     }
     let report = catalog::check(&mut client, Extent::Catalogue).await?;
-    let differences: Vec<_> =
-        report.of(Severity::Refused).map(ToString::to_string).collect();
+    let differences: Vec<_> = report
+        .of(Severity::Refused)
+        .map(ToString::to_string)
+        .collect();
     if !differences.is_empty() {
         let list = differences.join("; ");
         let why = format!("the documented tables are not as documented: {list}");
@@ -117,7 +122,9 @@ async fn durability(
         Err(error) => return Ok(Verdict::Waiting(error.to_string())),
     };
     if read_only {
-        return Ok(Verdict::Waiting("the database is a read-only standby".to_owned()));
+        return Ok(Verdict::Waiting(
+            "the database is a read-only standby".to_owned(),
+        ));
     }
     if matches!(synchronous_commit.as_str(), "off" | "local") && !allow_asynchronous_commit {
         return Ok(refused(
@@ -132,7 +139,10 @@ async fn durability(
 }
 
 fn refused(kind: RefusedKind, why: impl fmt::Display) -> Verdict {
-    Verdict::Refused(Refused { kind, why: why.to_string() })
+    Verdict::Refused(Refused {
+        kind,
+        why: why.to_string(),
+    })
 }
 
 fn of_error(error: &tokio_postgres::Error) -> Verdict {

@@ -1,7 +1,7 @@
 //! The outermost layer: gives a call its id, its caller and its deadline, and sees
 //! how it ended.
 
-use super::{Deadlines, credentials};
+use super::{Deadlines, credentials, panics};
 use crate::authority::{Authority, Call};
 use crate::domain::{
     caller::{Access, Claim},
@@ -86,14 +86,18 @@ where
                 return inner.call(request).await;
             };
             let response = match edge.admit(method, &mut request, arrived).await {
-                Ok(()) => match edge.deadline(method, request.headers()) {
-                    None => inner.call(request).await?,
-                    Some(limit) => match tokio::time::timeout(limit, inner.call(request)).await {
-                        Ok(response) => response?,
-                        Err(_) => status::deadline_exceeded().into_http(),
-                    },
-                },
                 Err(status) => status.into_http(),
+                Ok(()) => {
+                    let limit = edge.deadline(method, request.headers());
+                    let answer = panics::caught(inner.call(request));
+                    match limit {
+                        None => answer.await?,
+                        Some(limit) => match tokio::time::timeout(limit, answer).await {
+                            Ok(response) => response?,
+                            Err(_) => status::deadline_exceeded().into_http(),
+                        },
+                    }
+                }
             };
             edge.ended(method, &response, arrived);
             Ok(response)

@@ -2,7 +2,7 @@
 
 mod call;
 mod credentials;
-pub(super) mod panics;
+mod panics;
 
 pub(super) use call::{CallLayer, Edge};
 
