@@ -3,3 +3,4 @@
 mod migrate;
 mod postgres;
 mod support;
+mod tidy;
