@@ -136,12 +136,11 @@ impl Bound {
         tracing::info!("stopping: finishing what runs");
         // Nobody hears it only if the server has ended.
         let _ = stop.send(());
-        match tokio::time::timeout(self.drain, &mut serving).await {
-            Ok(ended) => ended.unwrap_or(Ok(()))?,
-            Err(_) => {
-                serving.abort();
-                tracing::warn!("calls were still running at the end of shutdown.drain");
-            }
+        if let Ok(ended) = tokio::time::timeout(self.drain, &mut serving).await {
+            ended.unwrap_or(Ok(()))?
+        } else {
+            serving.abort();
+            tracing::warn!("calls were still running at the end of shutdown.drain");
         }
         match refused {
             Some(refused) => Err(refused.into()),

@@ -1,5 +1,11 @@
 //! The integration tests: one binary, on a real PostgreSQL.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "it tells where a test failed"
+)]
+
 mod migrate;
 mod postgres;
 mod support;

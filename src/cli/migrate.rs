@@ -36,7 +36,7 @@ pub struct MigrateArgs {
 /// itself, since command lines are visible to everyone on the machine.
 #[derive(Debug, Args)]
 pub struct DatabaseArgs {
-    /// A file that holds the database's URL; or set COUNTERSIGN_DATABASE_URL
+    /// A file that holds the database's URL; or set `COUNTERSIGN_DATABASE_URL`
     #[arg(long, env = "COUNTERSIGN_DATABASE_URL_FILE", value_name = "PATH")]
     database_url_file: Option<PathBuf>,
 }

@@ -15,7 +15,7 @@ use std::{path::PathBuf, sync::Arc};
 /// Serve over gRPC.
 ///
 /// Every setting comes from the file, from an environment variable over it
-/// (COUNTERSIGN_ROTATION_GRACE), or from a flag over both; see docs/configuration.md.
+/// (`COUNTERSIGN_ROTATION_GRACE`), or from a flag over both; see docs/configuration.md.
 /// Where the database is away or not migrated yet, the server binds, says so, waits, and
 /// is not ready.
 ///

@@ -50,7 +50,7 @@ pub struct AccessRecord {
 #[derive(Debug, Clone)]
 pub enum Record {
     /// Of an access token.
-    Access(Option<AccessRecord>),
+    Access(Option<Box<AccessRecord>>),
     /// Of a refresh token.
     Refresh(Box<Family>),
 }

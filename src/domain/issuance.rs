@@ -163,11 +163,10 @@ pub fn decide(order: &Order, situation: &Situation, defaults: &Defaults) -> Resu
 /// Whether the subject is to be registered.
 fn admit_subject(order: &Order, situation: &Situation) -> Result<bool, Refusal> {
     match (order.subject, &situation.user) {
-        (None, _) => Ok(false),
         (Some(subject), Some(user)) if user.disabled_at.is_some() => {
             Err(Refusal::SubjectDisabled(subject))
         }
-        (Some(_), Some(_)) => Ok(false),
+        (None, _) | (Some(_), Some(_)) => Ok(false),
         (Some(_), None) if order.register_subject => Ok(true),
         (Some(subject), None) => Err(Refusal::SubjectNotFound(subject)),
     }

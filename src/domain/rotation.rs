@@ -1,4 +1,4 @@
-//! What a presented refresh token gets: the table of RotateRefresh, decided over
+//! What a presented refresh token gets: the table of `RotateRefresh`, decided over
 //! what was read after the session's row was locked.
 //!
 //! The order of the checks is law: nothing is consumed or ended before the caller

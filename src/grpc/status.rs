@@ -98,9 +98,10 @@ fn of_store(call: Uuid, error: &StoreError) -> Status {
         StoreError::Shared(inner) => return of_store(call, inner),
     };
     let causes = causes(error);
-    match code {
-        Code::Internal => tracing::error!(%call, reason = why, %causes, "call failed"),
-        _ => tracing::warn!(%call, reason = why, %causes, "call failed"),
+    if code == Code::Internal {
+        tracing::error!(%call, reason = why, %causes, "call failed")
+    } else {
+        tracing::warn!(%call, reason = why, %causes, "call failed")
     }
     let mut details = reason(why);
     if matches!(code, Code::Unavailable | Code::Aborted) || why == "OVERLOADED" {

@@ -65,16 +65,15 @@ pub async fn run(args: DevArgs) -> Result<(), Failure> {
     };
     tokio::pin!(asked);
 
-    let (cluster, owner) = match &args.database_url {
-        Some(url) => (None, parse(url)?),
-        None => {
-            let cluster = tokio::select! {
-                cluster = private_postgres(&args.data_dir, args.postgres) => cluster?,
-                () = &mut asked => return Ok(()),
-            };
-            let url = parse(&cluster.superuser_url())?;
-            (Some(cluster), url)
-        }
+    let (cluster, owner) = if let Some(url) = &args.database_url {
+        (None, parse(url)?)
+    } else {
+        let cluster = tokio::select! {
+            cluster = private_postgres(&args.data_dir, args.postgres) => cluster?,
+            () = &mut asked => return Ok(()),
+        };
+        let url = parse(&cluster.superuser_url())?;
+        (Some(cluster), url)
     };
     let served = tokio::select! {
         served = serve(&args, &owner) => served,

@@ -28,30 +28,30 @@ const SETTINGS: &[(&str, Setting)] = &[
     ("roles", |to, from| to.roles.clone_from(&from.roles)),
     ("scopes", |to, from| to.scopes.clone_from(&from.scopes)),
     ("audience", |to, from| {
-        to.audience.clone_from(&from.audience)
+        to.audience.clone_from(&from.audience);
     }),
     ("default_audience", |to, from| {
-        to.default_audience.clone_from(&from.default_audience)
+        to.default_audience.clone_from(&from.default_audience);
     }),
     ("introspection_audience", |to, from| {
         to.introspection_audience
             .clone_from(&from.introspection_audience);
     }),
     ("access_token_ttl", |to, from| {
-        to.access_token_ttl = from.access_token_ttl
+        to.access_token_ttl = from.access_token_ttl;
     }),
     ("session_ttl", |to, from| to.session_ttl = from.session_ttl),
     ("idle_timeout", |to, from| {
-        to.idle_timeout = from.idle_timeout
+        to.idle_timeout = from.idle_timeout;
     }),
     ("rotation_grace", |to, from| {
-        to.rotation_grace = from.rotation_grace
+        to.rotation_grace = from.rotation_grace;
     }),
     ("sessions_per_user", |to, from| {
-        to.sessions_per_user = from.sessions_per_user
+        to.sessions_per_user = from.sessions_per_user;
     }),
     ("session_limit_policy", |to, from| {
-        to.session_limit_policy = from.session_limit_policy
+        to.session_limit_policy = from.session_limit_policy;
     }),
 ];
 

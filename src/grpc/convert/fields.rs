@@ -166,7 +166,7 @@ impl Fields {
         bounds: &RangeInclusive<Duration>,
     ) -> Option<Duration> {
         let value = value?;
-        let whole = |length: &Duration| length.subsec_nanos() % 1_000_000 == 0;
+        let whole = |length: &Duration| length.subsec_nanos().is_multiple_of(1_000_000);
         let duration = Duration::try_from(value)
             .ok()
             .filter(|length| bounds.contains(length) && whole(length));

@@ -76,12 +76,13 @@ pub(in crate::grpc) fn client_place(fields: &mut Fields, token: &str) -> Uuid {
     if token.is_empty() {
         return Uuid::nil();
     }
-    decode::<16>(token)
-        .map(Uuid::from_bytes)
-        .unwrap_or_else(|| {
+    decode::<16>(token).map_or_else(
+        || {
             fields.refuse("page_token", "is not one that ListClients gave");
             Uuid::nil()
-        })
+        },
+        Uuid::from_bytes,
+    )
 }
 
 pub(in crate::grpc) fn client_page(page: ClientPage) -> v1::ListClientsResponse {

@@ -64,7 +64,7 @@ pub(crate) async fn introspect(
         .iter()
         .map(|job| {
             let record = match &job.ask.token {
-                Token::Access(_) => Record::Access(access.next().flatten()),
+                Token::Access(_) => Record::Access(access.next().flatten().map(Box::new)),
                 Token::Refresh(_) => families.next().map_or(Record::Access(None), |read| {
                     Record::Refresh(Box::new(read.family))
                 }),
