@@ -137,7 +137,7 @@ impl Bound {
         // Nobody hears it only if the server has ended.
         let _ = stop.send(());
         if let Ok(ended) = tokio::time::timeout(self.drain, &mut serving).await {
-            ended.unwrap_or(Ok(()))?
+            ended.unwrap_or(Ok(()))?;
         } else {
             serving.abort();
             tracing::warn!("calls were still running at the end of shutdown.drain");

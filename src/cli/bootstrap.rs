@@ -20,7 +20,7 @@ use uuid::Uuid;
 ///
 /// Example: countersign client bootstrap --config /etc/countersign/countersign.toml
 #[derive(Debug, Args)]
-pub struct BootstrapArgs {
+pub(super) struct BootstrapArgs {
     /// The configuration file (TOML)
     #[arg(long, env = "COUNTERSIGN_CONFIG", value_name = "PATH")]
     config: Option<PathBuf>,
@@ -30,15 +30,12 @@ pub struct BootstrapArgs {
     /// The new client's name
     #[arg(long, default_value = "admin")]
     name: String,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
     settings: SettingFlags,
 }
 
 /// Registers the admin.
-pub async fn run(args: BootstrapArgs) -> Result<(), Failure> {
+pub(super) async fn run(args: BootstrapArgs, json: bool) -> Result<(), Failure> {
     let config = args.settings.load(args.config.as_deref())?;
     let authority = app::authority(&config, key_ring(&config)?)?;
     let settings = ClientSettings {
@@ -51,7 +48,7 @@ pub async fn run(args: BootstrapArgs) -> Result<(), Failure> {
         .await
         .map_err(failure)?;
     let client_id = created.entry.client.client_id;
-    if args.json {
+    if json {
         let secret = created.secret.reveal();
         println!(
             "{}",

@@ -17,7 +17,7 @@ use std::{error::Error as _, fmt::Write as _, path::PathBuf};
 ///
 /// Example: countersign migrate --database-url-file /etc/countersign/migrate-url
 #[derive(Debug, Args)]
-pub struct MigrateArgs {
+pub(super) struct MigrateArgs {
     #[command(flatten)]
     database: DatabaseArgs,
     /// Compare the live catalogue with the documents, print each difference, and change
@@ -35,7 +35,7 @@ pub struct MigrateArgs {
 /// Where the database is, for commands with database rights. There is no flag for the URL
 /// itself, since command lines are visible to everyone on the machine.
 #[derive(Debug, Args)]
-pub struct DatabaseArgs {
+pub(super) struct DatabaseArgs {
     /// A file that holds the database's URL; or set `COUNTERSIGN_DATABASE_URL`
     #[arg(long, env = "COUNTERSIGN_DATABASE_URL_FILE", value_name = "PATH")]
     database_url_file: Option<PathBuf>,
@@ -64,7 +64,7 @@ impl DatabaseArgs {
 }
 
 /// Migrates, or tells what would be done.
-pub async fn run(args: MigrateArgs) -> Result<(), Failure> {
+pub(super) async fn run(args: MigrateArgs) -> Result<(), Failure> {
     let url = args.database.read()?;
     let options = MigrateOptions {
         serving_role: args.serving_role,

@@ -21,7 +21,7 @@ use std::{path::PathBuf, sync::Arc};
 ///
 /// Example: countersign serve --config /etc/countersign/countersign.toml
 #[derive(Debug, Args)]
-pub struct ServeArgs {
+pub(super) struct ServeArgs {
     /// The configuration file (TOML)
     #[arg(long, env = "COUNTERSIGN_CONFIG", value_name = "PATH")]
     config: Option<PathBuf>,
@@ -34,7 +34,7 @@ pub struct ServeArgs {
 
 /// The flags of the table of settings.
 #[derive(Debug, Clone, Default)]
-pub struct SettingFlags(Flags);
+pub(super) struct SettingFlags(Flags);
 
 impl Args for SettingFlags {
     fn augment_args(command: Command) -> Command {
@@ -71,7 +71,7 @@ impl From<ConfigError> for Failure {
 }
 
 /// Serves until it is asked to stop.
-pub async fn run(args: ServeArgs) -> Result<(), Failure> {
+pub(super) async fn run(args: ServeArgs) -> Result<(), Failure> {
     let config = args.settings.load(args.config.as_deref())?;
     if args.print_config {
         print!("{}", config.print());

@@ -99,9 +99,9 @@ fn of_store(call: Uuid, error: &StoreError) -> Status {
     };
     let causes = causes(error);
     if code == Code::Internal {
-        tracing::error!(%call, reason = why, %causes, "call failed")
+        tracing::error!(%call, reason = why, %causes, "call failed");
     } else {
-        tracing::warn!(%call, reason = why, %causes, "call failed")
+        tracing::warn!(%call, reason = why, %causes, "call failed");
     }
     let mut details = reason(why);
     if matches!(code, Code::Unavailable | Code::Aborted) || why == "OVERLOADED" {

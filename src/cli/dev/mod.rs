@@ -21,7 +21,7 @@ use crate::{
     telemetry,
 };
 use clap::Args;
-use description::Description;
+pub(super) use description::Description;
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -39,7 +39,7 @@ const SERVING_ROLE: &str = "countersign_server";
 ///
 /// Example: countersign dev --data-dir /tmp/countersign --listen 127.0.0.1:0
 #[derive(Debug, Args)]
-pub struct DevArgs {
+pub(super) struct DevArgs {
     /// Where everything is kept
     #[arg(long, value_name = "PATH", default_value = ".countersign")]
     data_dir: PathBuf,
@@ -55,7 +55,7 @@ pub struct DevArgs {
 }
 
 /// Runs until it is asked to stop.
-pub async fn run(args: DevArgs) -> Result<(), Failure> {
+pub(super) async fn run(args: DevArgs) -> Result<(), Failure> {
     files::make_private_dir(&args.data_dir)?;
     let asked = async {
         // Without signals there is only the kill that the watchdog of PostgreSQL is for.

@@ -20,7 +20,7 @@ pub(super) fn print(dev: &Description, file: &Path) {
     println!();
     println!("Scripts read all of this from {file}. Try, in another terminal:");
     println!();
-    println!("export COUNTERSIGN_DEV={file}");
+    println!("export COUNTERSIGN_DEV_JSON={file}");
     let subject = dev.subject;
     for command in [
         format!("--as issuer token issue --subject {subject} --scope read --with-refresh-token"),
