@@ -1,5 +1,8 @@
 //! The integration tests: one binary, on a real PostgreSQL.
 
+mod decision;
 mod migrate;
 mod postgres;
 mod support;
+mod tokens;
+mod vectors;
