@@ -63,13 +63,19 @@ pub struct Bound {
     drain: Duration,
 }
 
-/// Binds and checks everything that needs no database. Needs a running tokio runtime.
-pub async fn build(config: &Config, ring: Arc<KeyRing>) -> Result<Bound, AppError> {
+/// The authority alone, for commands with database rights. Needs a running tokio runtime.
+pub fn authority(config: &Config, ring: Arc<KeyRing>) -> Result<Authority, AppError> {
     let database = DatabaseUrl::parse(config.database.url.expose())?;
     let audit = Audit::start(audit_output(&config.audit.output)?, config.audit.buffer)
         .map_err(AppError::Audit)?;
-    let store = Store::open(store_options(config, database.clone()))?;
-    let authority = Arc::new(Authority::new(store, ring, config.issuer.clone(), audit));
+    let store = Store::open(store_options(config, database))?;
+    Ok(Authority::new(store, ring, config.issuer.clone(), audit))
+}
+
+/// Binds and checks everything that needs no database. Needs a running tokio runtime.
+pub async fn build(config: &Config, ring: Arc<KeyRing>) -> Result<Bound, AppError> {
+    let database = DatabaseUrl::parse(config.database.url.expose())?;
+    let authority = Arc::new(authority(config, ring)?);
     let health = HealthReporter::new();
     tell(&health, ServingStatus::NotServing).await;
     let router = grpc::services(&authority, health.clone(), edge_options(config))?;

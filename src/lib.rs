@@ -9,6 +9,7 @@ pub mod cli;
 pub mod config;
 pub mod domain;
 pub mod grpc;
+pub mod keyfile;
 pub mod proto;
 pub mod shutdown;
 pub mod store;

@@ -1,3 +1,8 @@
 //! The `countersign` binary.
 
-fn main() {}
+use clap::Parser as _;
+
+#[tokio::main]
+async fn main() -> std::process::ExitCode {
+    countersign::cli::run(countersign::cli::Cli::parse()).await
+}

@@ -4,5 +4,6 @@ mod decision;
 mod migrate;
 mod postgres;
 mod support;
+mod tidy;
 mod tokens;
 mod vectors;

@@ -2,6 +2,7 @@
 
 use super::{
     caller::Role,
+    refusal::Refusal,
     terms::{Audience, Scopes},
 };
 use chrono::{DateTime, Utc};
@@ -98,6 +99,17 @@ impl ClientSettings {
     /// How long a superseded refresh token may be repeated.
     pub fn rotation_grace(&self, defaults: &Defaults) -> Duration {
         self.rotation_grace.unwrap_or(defaults.rotation_grace)
+    }
+
+    /// Refuses settings that contradict each other: the default audience is within
+    /// the audience.
+    pub fn check(&self) -> Result<(), Refusal> {
+        let beyond = self.default_audience.beyond(&self.audience);
+        if beyond.is_empty() {
+            Ok(())
+        } else {
+            Err(Refusal::InvalidTarget(beyond))
+        }
     }
 
     /// Live sessions one user may have with it.

@@ -206,3 +206,6 @@ where
         });
     }
 }
+
+#[cfg(test)]
+mod tests;

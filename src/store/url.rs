@@ -1,8 +1,13 @@
 //! Where the database is and who asks.
 
+use fluent_uri::pct_enc::{
+    EString,
+    encoder::{Data, Path},
+};
 use std::{fmt, str::FromStr};
 use thiserror::Error;
-use tokio_postgres::Config;
+use tokio_postgres::{Config, config::Host};
+use zeroize::Zeroizing;
 
 /// A PostgreSQL URL or key/value string that was read. It never prints.
 #[derive(Clone)]
@@ -31,10 +36,45 @@ impl DatabaseUrl {
         self.0.get_user().unwrap_or_default()
     }
 
+    /// The database as a URL with user and password, for scripts.
+    pub fn to_url(&self) -> Zeroizing<String> {
+        let hosts: Vec<_> = self
+            .0
+            .get_hosts()
+            .iter()
+            .enumerate()
+            .map(|(at, host)| {
+                let host = match host {
+                    Host::Tcp(host) => host.clone(),
+                    Host::Unix(path) => encoded(&path.to_string_lossy()),
+                };
+                let ports = self.0.get_ports();
+                let port = ports.get(at).or(ports.first()).copied().unwrap_or(5432);
+                format!("{host}:{port}")
+            })
+            .collect();
+        Zeroizing::new(format!(
+            "postgres://{}:{}@{}/{}",
+            encoded(self.role()),
+            encoded(&String::from_utf8_lossy(
+                self.0.get_password().unwrap_or_default()
+            )),
+            hosts.join(","),
+            encoded(self.0.get_dbname().unwrap_or(self.role())),
+        ))
+    }
+
     /// For the rest of the store.
     pub fn config(&self) -> &Config {
         &self.0
     }
+}
+
+/// Percent-encodes all but unreserved characters (RFC 3986 section 2.3).
+fn encoded(text: &str) -> String {
+    let mut encoded = EString::<Path>::new();
+    encoded.encode_str::<Data>(text);
+    encoded.into_string()
 }
 
 impl fmt::Debug for DatabaseUrl {

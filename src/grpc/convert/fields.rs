@@ -166,15 +166,16 @@ impl Fields {
         bounds: &RangeInclusive<Duration>,
     ) -> Option<Duration> {
         let value = value?;
+        let whole = |length: &Duration| length.subsec_nanos() % 1_000_000 == 0;
         let duration = Duration::try_from(value)
             .ok()
-            .filter(|length| bounds.contains(length));
+            .filter(|length| bounds.contains(length) && whole(length));
         if duration.is_none() {
             let (least, most) = (bounds.start(), bounds.end());
             self.refuse(
                 field,
                 format!(
-                    "is not from {} to {}",
+                    "is not from {} to {} in whole milliseconds",
                     humantime::format_duration(*least),
                     humantime::format_duration(*most)
                 ),

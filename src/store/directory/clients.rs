@@ -190,12 +190,15 @@ pub(super) async fn lock(
     one(connection, statements::CLIENTS_LOCK, &[&client_id]).await
 }
 
-/// Whether the documented table's own checks would take what the client's tokens
+/// Whether the settings are sound, and the documented table's own checks would take what the client's tokens
 /// will hold; on a database of others they may ask for more than the RFCs.
 async fn accepted(
     connection: &Connection,
     settings: &ClientSettings,
 ) -> Result<Result<(), Refusal>, StoreError> {
+    if let Err(refusal) = settings.check() {
+        return Ok(Err(refusal));
+    }
     let scopes = settings.scopes.as_slice();
     let refused = texts(connection, statements::CLIENTS_REFUSED_SCOPES, scopes).await?;
     if !refused.is_empty() {

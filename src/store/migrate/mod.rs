@@ -109,6 +109,12 @@ pub async fn migrate(
     runner::migrate(config, options, &mut progress).await
 }
 
+/// Gives the role that serves a password, on a server that is ours alone.
+pub async fn set_password(config: &Config, role: &str, password: &str) -> Result<(), MigrateError> {
+    let client = session::open(config).await?;
+    roles::set_password(&client, role, password).await
+}
+
 /// What [`migrate`] would run on the database of `config`, in order; changes nothing.
 ///
 /// # Errors

@@ -12,6 +12,7 @@ use super::{
 };
 
 const STATEMENTS: &str = include_str!("../../../sql/roles/statements.sql");
+const PASSWORD: &str = include_str!("../../../sql/roles/password.sql");
 
 /// The step of `roles.statements` that creates the role.
 const CREATE_ROLE: i32 = 1;
@@ -91,6 +92,21 @@ pub(super) async fn complete(
             source: None,
         })
     }
+}
+
+/// Gives the role a password; for a private server, where nobody else does.
+pub(super) async fn set_password(
+    client: &Client,
+    role: &str,
+    password: &str,
+) -> Result<(), MigrateError> {
+    let failed = |error| MigrateError::of("give the serving role a password", "", error);
+    let row = client
+        .query_typed_one(PASSWORD, &[(&role, Type::TEXT), (&password, Type::TEXT)])
+        .await
+        .map_err(failed)?;
+    let statement: String = row.try_get("text").map_err(failed)?;
+    client.batch_execute(&statement).await.map_err(failed)
 }
 
 /// The same error with all the statements that somebody else has to run.

@@ -68,15 +68,15 @@ pub(super) async fn lock(
         if row {
             return Ok(());
         }
+        if !told {
+            progress("another migration of this database is running; waiting for it");
+            told = true;
+        }
         if began.elapsed() >= options.patience {
             return Err(MigrateError::Busy {
                 doing: String::from(doing),
                 source: None,
             });
-        }
-        if !told {
-            progress("another migration of this database is running; waiting for it");
-            told = true;
         }
         sleep(POLL).await;
     }

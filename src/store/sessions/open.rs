@@ -47,13 +47,15 @@ pub(super) async fn open(
     issues: &[(usize, &Order, Issue)],
     identities: &Identities,
 ) -> Result<(), StoreError> {
-    let opened: Vec<(&Order, &Opening, &Issue)> = issues
+    let mut opened: Vec<(&Order, &Opening, &Issue)> = issues
         .iter()
         .filter_map(|(_, order, issue)| Some((*order, order.opening.as_ref()?, issue)))
         .collect();
     if opened.is_empty() {
         return Ok(());
     }
+    // In one order, so that two batches never wait for each other's request ids.
+    opened.sort_by_key(|(order, new, _)| (order.claim.credentials.client_id, &new.request_id));
     let ids = identities.for_sessions(connection, opened.len()).await?;
     let sessions: Vec<_> = opened
         .iter()

@@ -1,0 +1,48 @@
+//! `dev.json`: what a running `countersign dev` tells scripts.
+
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+use uuid::Uuid;
+
+/// The content of `dev.json`.
+#[derive(Clone, Serialize, Deserialize)]
+pub(in crate::cli) struct Description {
+    /// Where it serves.
+    pub(in crate::cli) endpoint: String,
+    /// The database, as the role that serves.
+    pub(in crate::cli) database_url: String,
+    /// One client of each role.
+    pub(in crate::cli) clients: Vec<DevClient>,
+    /// A registered user.
+    pub(in crate::cli) subject: Uuid,
+    /// The origin that DPoP proofs name.
+    pub(in crate::cli) public_origin: String,
+}
+
+/// A client of `dev.json`.
+#[derive(Clone, Serialize, Deserialize)]
+pub(in crate::cli) struct DevClient {
+    /// What it is for: its role.
+    pub(in crate::cli) name: String,
+    /// Its id.
+    pub(in crate::cli) client_id: Uuid,
+    /// Its secret, in the clear: the file is its owner's alone.
+    pub(in crate::cli) client_secret: String,
+    /// Its roles.
+    pub(in crate::cli) roles: Vec<String>,
+}
+
+impl Description {
+    /// The file of an earlier start, if it is there and makes sense.
+    pub(in crate::cli) fn read(path: &Path) -> Option<Self> {
+        serde_json::from_str(&std::fs::read_to_string(path).ok()?).ok()
+    }
+
+    /// The file's text.
+    pub(super) fn json(&self) -> String {
+        // Strings and ids only: it cannot fail.
+        let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
+        text.push('\n');
+        text
+    }
+}

@@ -1,0 +1,168 @@
+//! `countersign dev`: a token authority from nothing, in one process on one port.
+
+mod description;
+mod files;
+mod seed;
+mod transcript;
+
+use super::{
+    failure::{Exit, Failure},
+    postgres::{Binaries, Cluster, ClusterOptions, PostgresError, home_for},
+    serve::key_ring,
+};
+use crate::{
+    app,
+    config::{Config, Flags},
+    shutdown,
+    store::{
+        DatabaseUrl,
+        migrate::{self, MigrateOptions},
+    },
+    telemetry,
+};
+use clap::Args;
+use description::Description;
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+use zeroize::Zeroizing;
+
+/// The role that serves.
+const SERVING_ROLE: &str = "countersign_server";
+
+/// Run a token authority from nothing: a private PostgreSQL, keys, clients and a user.
+///
+/// PostgreSQL is found on the machine, or fetched once into the user's cache. What is made
+/// stays in the data directory, so that the next start finds it again. The commands to try
+/// are printed; scripts read `dev.json` in the data directory. Ctrl-C stops everything.
+///
+/// Example: countersign dev --data-dir /tmp/countersign --listen 127.0.0.1:0
+#[derive(Debug, Args)]
+pub struct DevArgs {
+    /// Where everything is kept
+    #[arg(long, value_name = "PATH", default_value = ".countersign")]
+    data_dir: PathBuf,
+    /// Use this PostgreSQL instead of a private one: its URL, with the rights to migrate
+    #[arg(long, value_name = "URL")]
+    database_url: Option<String>,
+    /// The address to serve on; port 0 picks a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7300")]
+    listen: SocketAddr,
+    /// The major version of the private PostgreSQL; by default the newest on the machine
+    #[arg(long, value_name = "MAJOR", conflicts_with = "database_url")]
+    postgres: Option<u32>,
+}
+
+/// Runs until it is asked to stop.
+pub async fn run(args: DevArgs) -> Result<(), Failure> {
+    files::make_private_dir(&args.data_dir)?;
+    let asked = async {
+        // Without signals there is only the kill that the watchdog of PostgreSQL is for.
+        if shutdown::requested().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::pin!(asked);
+
+    let (cluster, owner) = match &args.database_url {
+        Some(url) => (None, parse(url)?),
+        None => {
+            let cluster = tokio::select! {
+                cluster = private_postgres(&args.data_dir, args.postgres) => cluster?,
+                () = &mut asked => return Ok(()),
+            };
+            let url = parse(&cluster.superuser_url())?;
+            (Some(cluster), url)
+        }
+    };
+    let served = tokio::select! {
+        served = serve(&args, &owner) => served,
+        () = &mut asked => return stop(cluster, Ok(())).await,
+    };
+    let (bound, description) = match served {
+        Ok(served) => served,
+        Err(failure) => return stop(cluster, Err(failure)).await,
+    };
+    let path = args.data_dir.join("dev.json");
+    let announced = async {
+        files::write_private(&path, &description.json())?;
+        transcript::print(&description, &path);
+        Ok::<(), Failure>(())
+    };
+    if let Err(failure) = announced.await {
+        return stop(cluster, Err(failure)).await;
+    }
+    let ended = bound.run(asked).await.map_err(Failure::from);
+    stop(cluster, ended).await
+}
+
+fn parse(url: &str) -> Result<DatabaseUrl, Failure> {
+    DatabaseUrl::parse(url)
+        .map_err(|error| Failure::new(Exit::Configuration, format!("--database-url {error}")))
+}
+
+async fn private_postgres(data_dir: &Path, major: Option<u32>) -> Result<Cluster, Failure> {
+    let home = home_for(&data_dir.join("postgres"))?;
+    let binaries = Binaries::for_home(&home, major).await?;
+    Ok(Cluster::start(&binaries, ClusterOptions::new(&home)).await?)
+}
+
+async fn stop(cluster: Option<Cluster>, ended: Result<(), Failure>) -> Result<(), Failure> {
+    if let Some(cluster) = cluster {
+        let stopped = cluster.stop().await;
+        ended?;
+        stopped?;
+        return Ok(());
+    }
+    ended
+}
+
+/// Migrates, makes what is missing, and binds.
+async fn serve(args: &DevArgs, owner: &DatabaseUrl) -> Result<(app::Bound, Description), Failure> {
+    let options = MigrateOptions {
+        serving_role: SERVING_ROLE.to_owned(),
+        ..MigrateOptions::default()
+    };
+    migrate::migrate(owner.config(), &options, |line| eprintln!("{line}")).await?;
+    let password = files::password(&args.data_dir.join("serving-password"))?;
+    migrate::set_password(owner.config(), SERVING_ROLE, &password).await?;
+    let keys = args.data_dir.join("keys");
+    files::make_key_file(&keys)?;
+
+    let url = owner.as_role(SERVING_ROLE, &password).to_url();
+    let config = config(args, &url, &keys)?;
+    telemetry::start_logs(&config.log);
+    let bound = app::build(&config, key_ring(&config)?).await?;
+    let endpoint = format!("http://{}", bound.address());
+    let known = Description::read(&args.data_dir.join("dev.json"));
+    let (clients, subject) = seed::seed(bound.authority(), known.as_ref()).await?;
+    let description = Description {
+        public_origin: endpoint.clone(),
+        endpoint,
+        database_url: url.to_string(),
+        clients,
+        subject,
+    };
+    Ok((bound, description))
+}
+
+/// The configuration that `serve` would have been given.
+fn config(args: &DevArgs, url: &Zeroizing<String>, keys: &Path) -> Result<Config, Failure> {
+    let settings = [
+        ("COUNTERSIGN_LISTEN", args.listen.to_string()),
+        ("COUNTERSIGN_DATABASE_URL", url.to_string()),
+        ("COUNTERSIGN_KEYS_FILE", keys.display().to_string()),
+        ("COUNTERSIGN_ISSUER", "countersign-dev".to_owned()),
+    ];
+    let settings = settings
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value));
+    Config::load(None, settings, Flags::default()).map_err(Failure::from)
+}
+
+impl From<PostgresError> for Failure {
+    fn from(error: PostgresError) -> Self {
+        Self::new(Exit::Unavailable, error)
+    }
+}

@@ -1,0 +1,129 @@
+//! `countersign migrate`: makes the database ready, or says what is missing.
+
+use super::failure::{Exit, Failure};
+use crate::store::{
+    DatabaseUrl,
+    catalog::Extent,
+    migrate::{self, MigrateError, MigrateOptions},
+};
+use clap::Args;
+use std::{error::Error as _, fmt::Write as _, path::PathBuf};
+
+/// Migrate the database, with the rights to do so.
+///
+/// Forward only and safe to repeat. On a database that holds the documented tables already,
+/// nothing of them is touched but what is missing. The role that serves is created and
+/// given its least rights.
+///
+/// Example: countersign migrate --database-url-file /etc/countersign/migrate-url
+#[derive(Debug, Args)]
+pub struct MigrateArgs {
+    #[command(flatten)]
+    database: DatabaseArgs,
+    /// Compare the live catalogue with the documents, print each difference, and change
+    /// nothing; exit 0 means exact
+    #[arg(long, conflicts_with = "dry_run")]
+    check: bool,
+    /// Print the SQL that would run, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// The role that serves
+    #[arg(long, value_name = "ROLE", default_value = "countersign_server")]
+    serving_role: String,
+}
+
+/// Where the database is, for commands with database rights. There is no flag for the URL
+/// itself, since command lines are visible to everyone on the machine.
+#[derive(Debug, Args)]
+pub struct DatabaseArgs {
+    /// A file that holds the database's URL; or set COUNTERSIGN_DATABASE_URL
+    #[arg(long, env = "COUNTERSIGN_DATABASE_URL_FILE", value_name = "PATH")]
+    database_url_file: Option<PathBuf>,
+}
+
+impl DatabaseArgs {
+    /// Reads the URL from the file or from the environment.
+    pub(super) fn read(&self) -> Result<DatabaseUrl, Failure> {
+        let configuration = |message: String| Failure::new(Exit::Configuration, message);
+        let variable = std::env::var("COUNTERSIGN_DATABASE_URL").ok();
+        let text = match (&self.database_url_file, variable) {
+            (Some(path), _) => std::fs::read_to_string(path).map_err(|error| {
+                configuration(format!("--database-url-file {}: {error}", path.display()))
+            })?,
+            (None, Some(url)) => url,
+            (None, None) => {
+                return Err(configuration(
+                    "which database? Give --database-url-file, or set COUNTERSIGN_DATABASE_URL"
+                        .to_owned(),
+                ));
+            }
+        };
+        DatabaseUrl::parse(text.trim())
+            .map_err(|error| configuration(format!("the database's URL {error}")))
+    }
+}
+
+/// Migrates, or tells what would be done.
+pub async fn run(args: MigrateArgs) -> Result<(), Failure> {
+    let url = args.database.read()?;
+    let options = MigrateOptions {
+        serving_role: args.serving_role,
+        ..MigrateOptions::default()
+    };
+    if args.check {
+        let report = migrate::check(url.config(), Extent::CountForeignRows).await?;
+        print!("{report}");
+        return if report.is_exact() {
+            println!("exact: the database is as documented");
+            Ok(())
+        } else {
+            let message = "the database is not as documented; each difference stands above";
+            Err(Failure::new(Exit::Failed, message))
+        };
+    }
+    if args.dry_run {
+        for step in migrate::dry_run(url.config(), &options).await? {
+            println!("{step}");
+        }
+        return Ok(());
+    }
+    let report = migrate::migrate(url.config(), &options, |line| eprintln!("{line}")).await?;
+    for difference in &report.tolerated {
+        println!("{difference}");
+    }
+    println!(
+        "{}",
+        if report.changed() {
+            "migrated"
+        } else {
+            "nothing to do"
+        }
+    );
+    Ok(())
+}
+
+impl From<MigrateError> for Failure {
+    fn from(error: MigrateError) -> Self {
+        let exit = match &error {
+            MigrateError::Unreachable(_) | MigrateError::NoSuchDatabase(_) => Exit::Unavailable,
+            MigrateError::WrongPassword(_) | MigrateError::InsufficientRights { .. } => {
+                Exit::Credentials
+            }
+            MigrateError::NewerSchema { .. } => Exit::Schema,
+            MigrateError::Refused(_)
+            | MigrateError::Incomplete(_)
+            | MigrateError::Divergent { .. }
+            | MigrateError::Gap(_)
+            | MigrateError::Contradicted { .. } => Exit::Unsuitable,
+            MigrateError::Busy { .. } | MigrateError::Failed { .. } => Exit::Failed,
+        };
+        let mut message = error.to_string();
+        let mut cause = error.source();
+        while let Some(next) = cause {
+            // Writing to a string does not fail.
+            let _ = write!(message, ": {next}");
+            cause = next.source();
+        }
+        Self::new(exit, message)
+    }
+}

@@ -1,0 +1,180 @@
+//! Administrative calls: each a transaction of its own, that nobody coalesces.
+
+use super::{
+    Answer, Store,
+    connection::{Connection, transaction},
+    directory::{self, Administered, ClientEntry, NewClient, administer},
+};
+use crate::domain::{
+    caller::Claim,
+    event::Origin,
+    policy::{ClientSettings, User},
+    tokens::ClientSecret,
+};
+use futures_util::future::BoxFuture;
+use std::sync::Arc;
+use uuid::Uuid;
+
+impl Store {
+    /// Registers a client.
+    pub async fn create_client(&self, claim: Claim, new: NewClient) -> Answer<ClientEntry> {
+        let new = Arc::new(new);
+        self.administer(claim, move |connection, origin| {
+            let new = Arc::clone(&new);
+            Box::pin(async move { directory::create(connection, &new, origin).await })
+        })
+        .await
+    }
+
+    /// Reads a client.
+    pub async fn client(&self, claim: Claim, client_id: Uuid) -> Answer<ClientEntry> {
+        self.administer(claim, move |connection, _| {
+            Box::pin(directory::get(connection, client_id))
+        })
+        .await
+    }
+
+    /// One page of the clients after an id, and whether there are more.
+    pub async fn clients(
+        &self,
+        claim: Claim,
+        after: Uuid,
+        page_size: usize,
+    ) -> Answer<(Vec<ClientEntry>, bool)> {
+        self.administer(claim, move |connection, _| {
+            Box::pin(directory::list(connection, after, page_size))
+        })
+        .await
+    }
+
+    /// Changes a client's settings.
+    pub async fn update_client<F>(
+        &self,
+        claim: Claim,
+        client_id: Uuid,
+        change: F,
+    ) -> Answer<ClientEntry>
+    where
+        F: Fn(ClientSettings) -> ClientSettings + Send + Sync + 'static,
+    {
+        let change = Arc::new(change);
+        self.administer(claim, move |connection, origin| {
+            let change = Arc::clone(&change);
+            Box::pin(
+                async move { directory::update(connection, client_id, &*change, origin).await },
+            )
+        })
+        .await
+    }
+
+    /// Disables or enables a client.
+    pub async fn disable_client(
+        &self,
+        claim: Claim,
+        client_id: Uuid,
+        disable: bool,
+    ) -> Answer<ClientEntry> {
+        self.administer(claim, move |connection, origin| {
+            Box::pin(directory::cut_off_client(
+                connection, client_id, disable, origin,
+            ))
+        })
+        .await
+    }
+
+    /// Adds a secret to a client.
+    pub async fn add_secret(
+        &self,
+        claim: Claim,
+        client_id: Uuid,
+        secret_id: Uuid,
+        secret: ClientSecret,
+    ) -> Answer<()> {
+        self.administer(claim, move |connection, origin| {
+            let secret = secret.clone();
+            Box::pin(async move {
+                directory::add_secret(connection, client_id, secret_id, &secret, origin).await
+            })
+        })
+        .await
+    }
+
+    /// Retires a client's secret.
+    pub async fn retire_secret(
+        &self,
+        claim: Claim,
+        client_id: Uuid,
+        secret_id: Uuid,
+    ) -> Answer<ClientEntry> {
+        self.administer(claim, move |connection, origin| {
+            Box::pin(directory::retire_secret(
+                connection, client_id, secret_id, origin,
+            ))
+        })
+        .await
+    }
+
+    /// Registers a user.
+    pub async fn register_user(&self, claim: Claim, subject: Uuid) -> Answer<User> {
+        let identities = Arc::clone(&self.identities);
+        self.administer(claim, move |connection, origin| {
+            let identities = Arc::clone(&identities);
+            Box::pin(async move {
+                directory::register_user(connection, subject, &identities, origin).await
+            })
+        })
+        .await
+    }
+
+    /// Reads a user.
+    pub async fn user(&self, claim: Claim, subject: Uuid) -> Answer<User> {
+        self.administer(claim, move |connection, _| {
+            Box::pin(directory::get_user(connection, subject))
+        })
+        .await
+    }
+
+    /// Disables or enables a user.
+    pub async fn disable_user(&self, claim: Claim, subject: Uuid, disable: bool) -> Answer<User> {
+        self.administer(claim, move |connection, origin| {
+            Box::pin(directory::change_user(connection, subject, disable, origin))
+        })
+        .await
+    }
+
+    /// Admits a caller whose call needs nothing else of the database.
+    pub async fn admit(&self, claim: Claim) -> Answer<()> {
+        self.administer(claim, |_, _| Box::pin(async { Ok(Ok(())) }))
+            .await
+    }
+
+    /// Registers a client with database rights, as nobody's call.
+    pub async fn bootstrap_client(&self, new: NewClient) -> Answer<ClientEntry> {
+        let origin = Origin {
+            actor: None,
+            call: None,
+        };
+        transaction(&self.pool, async |connection| {
+            connection.begin().await?;
+            directory::create(connection, &new, origin).await
+        })
+        .await
+    }
+
+    async fn administer<T, F>(&self, claim: Claim, work: F) -> Answer<T>
+    where
+        T: Send + 'static,
+        F: for<'a> Fn(&'a Connection, Origin) -> BoxFuture<'a, Administered<T>>
+            + Send
+            + Sync
+            + 'static,
+    {
+        let pool = self.pool.clone();
+        let (claim, work) = (Arc::new(claim), Arc::new(work));
+        self.patiently(move || {
+            let (pool, claim, work) = (pool.clone(), Arc::clone(&claim), Arc::clone(&work));
+            async move { administer(&pool, &claim, |on, origin| work(on, origin)).await }
+        })
+        .await
+    }
+}

@@ -1,0 +1,208 @@
+//! The coalescer over a batch function that the test holds the strings of.
+
+use super::*;
+use std::sync::Mutex;
+use tokio::sync::Notify;
+
+const LIMITS: BatchLimits = BatchLimits {
+    max_calls: 100,
+    max_waiting: 10,
+    in_flight: 1,
+    patience: Duration::from_secs(5),
+};
+
+/// A database of one's own: it notes each batch, and answers when it is let.
+#[derive(Default)]
+struct Database {
+    batches: Mutex<Vec<Vec<u32>>>,
+    started: Notify,
+    go: Notify,
+}
+
+impl Database {
+    fn sizes(&self) -> Vec<usize> {
+        self.batches.lock().unwrap().iter().map(Vec::len).collect()
+    }
+}
+
+/// A coalescer that answers each number with its double, one `go` a batch.
+fn doubling(database: &Arc<Database>, limits: BatchLimits) -> Arc<Coalescer<u32, u32>> {
+    let database = Arc::clone(database);
+    Arc::new(Coalescer::start(limits, move |jobs: Vec<Job<u32>>| {
+        let database = Arc::clone(&database);
+        async move {
+            let asks: Vec<u32> = jobs.iter().map(|job| *job.ask).collect();
+            database.batches.lock().unwrap().push(asks.clone());
+            database.started.notify_one();
+            database.go.notified().await;
+            Ok(asks.into_iter().map(|ask| Outcome::Done(ask * 2)).collect())
+        }
+    }))
+}
+
+fn ask(coalescer: &Arc<Coalescer<u32, u32>>, number: u32) -> tokio::task::JoinHandle<u32> {
+    let coalescer = Arc::clone(coalescer);
+    tokio::spawn(async move { coalescer.ask(number, Instant::now()).await.unwrap() })
+}
+
+async fn until(what: impl Fn() -> bool) {
+    while !what() {
+        tokio::task::yield_now().await;
+    }
+}
+
+fn waiting(coalescer: &Coalescer<u32, u32>) -> usize {
+    coalescer.queue.max_capacity() - coalescer.queue.capacity()
+}
+
+#[tokio::test]
+async fn a_call_alone_goes_out_at_once_and_others_gather_behind_it() {
+    let database = Arc::new(Database::default());
+    let coalescer = doubling(&database, LIMITS);
+    let first = ask(&coalescer, 1);
+    database.started.notified().await;
+    let others: Vec<_> = (2..=6).map(|number| ask(&coalescer, number)).collect();
+    until(|| waiting(&coalescer) == 5).await;
+    assert_eq!(database.sizes(), [1], "nobody joins a batch that was sent");
+
+    database.go.notify_one();
+    assert_eq!(first.await.unwrap(), 2);
+    database.started.notified().await;
+    database.go.notify_one();
+    for (other, number) in others.into_iter().zip(2..) {
+        assert_eq!(other.await.unwrap(), number * 2);
+    }
+    assert_eq!(database.sizes(), [1, 5]);
+}
+
+#[tokio::test]
+async fn a_caller_that_went_away_is_not_sent() {
+    let database = Arc::new(Database::default());
+    let coalescer = doubling(&database, LIMITS);
+    let first = ask(&coalescer, 1);
+    database.started.notified().await;
+    let gone = ask(&coalescer, 2);
+    let stays = ask(&coalescer, 3);
+    until(|| waiting(&coalescer) == 2).await;
+    gone.abort();
+    assert!(gone.await.unwrap_err().is_cancelled());
+    database.go.notify_one();
+    first.await.unwrap();
+    database.started.notified().await;
+    database.go.notify_one();
+    stays.await.unwrap();
+    assert_eq!(*database.batches.lock().unwrap(), [vec![1], vec![3]]);
+}
+
+#[tokio::test]
+async fn a_full_queue_refuses_at_once() {
+    let database = Arc::new(Database::default());
+    let coalescer = doubling(
+        &database,
+        BatchLimits {
+            max_waiting: 2,
+            ..LIMITS
+        },
+    );
+    let first = ask(&coalescer, 1);
+    database.started.notified().await;
+    let (second, third) = (ask(&coalescer, 2), ask(&coalescer, 3));
+    until(|| waiting(&coalescer) == 2).await;
+    let refused = coalescer.ask(4, Instant::now()).await;
+    assert!(matches!(refused, Err(StoreError::Overloaded)));
+    for call in [first, second, third] {
+        database.go.notify_one();
+        drop(call.await);
+        database.go.notify_one();
+    }
+}
+
+/// A coalescer whose batches fail as a whole if they hold 13, and find 7 busy once.
+fn choosy() -> Coalescer<u32, u32> {
+    let busy_once = Arc::new(Mutex::new(true));
+    Coalescer::start(LIMITS, move |jobs: Vec<Job<u32>>| {
+        let busy_once = Arc::clone(&busy_once);
+        async move {
+            if jobs.iter().any(|job| *job.ask == 13) {
+                let (statement, column) = ("test", 0);
+                return Err(StoreError::Corrupt {
+                    statement,
+                    column,
+                    source: None,
+                });
+            }
+            Ok(jobs
+                .iter()
+                .map(|job| {
+                    let busy = *job.ask == 7 && std::mem::take(&mut *busy_once.lock().unwrap());
+                    if busy {
+                        Outcome::Busy
+                    } else {
+                        Outcome::Done(*job.ask)
+                    }
+                })
+                .collect())
+        }
+    })
+}
+
+#[tokio::test]
+async fn one_bad_row_fails_alone() {
+    let coalescer = choosy();
+    let now = Instant::now();
+    let (good, bad, other) = tokio::join!(
+        coalescer.ask(1, now),
+        coalescer.ask(13, now),
+        coalescer.ask(2, now)
+    );
+    assert_eq!((good.unwrap(), other.unwrap()), (1, 2));
+    assert!(matches!(
+        bad.unwrap_err().root(),
+        StoreError::Corrupt { .. }
+    ));
+}
+
+#[tokio::test]
+async fn a_busy_row_is_tried_again_apart() {
+    let coalescer = choosy();
+    let now = Instant::now();
+    let (free, busy) = tokio::join!(coalescer.ask(1, now), coalescer.ask(7, now));
+    assert_eq!((free.unwrap(), busy.unwrap()), (1, 7));
+}
+
+#[tokio::test]
+async fn a_row_that_stays_busy_is_given_up_when_patience_ends() {
+    let limits = BatchLimits {
+        patience: Duration::from_millis(20),
+        ..LIMITS
+    };
+    let coalescer: Coalescer<u32, u32> =
+        Coalescer::start(limits, |jobs: Vec<Job<u32>>| async move {
+            Ok(jobs.iter().map(|_| Outcome::Busy).collect())
+        });
+    let given_up = coalescer.ask(1, Instant::now()).await.unwrap_err();
+    assert!(matches!(given_up, StoreError::Contention(None)));
+}
+
+#[tokio::test]
+async fn a_conflict_is_tried_again_and_leaves_no_doubt() {
+    let doubts = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&doubts);
+    let coalescer: Coalescer<u32, u32> = Coalescer::start(LIMITS, move |jobs: Vec<Job<u32>>| {
+        let seen = Arc::clone(&seen);
+        async move {
+            let mut seen = seen.lock().unwrap();
+            seen.push(jobs[0].in_doubt);
+            if seen.len() == 1 {
+                return Err(StoreError::Contention(None));
+            }
+            Ok(vec![Outcome::Done(1)])
+        }
+    });
+    coalescer.ask(1, Instant::now()).await.unwrap();
+    assert_eq!(
+        *doubts.lock().unwrap(),
+        [false, false],
+        "a conflict leaves no doubt"
+    );
+}
