@@ -6,7 +6,10 @@
     reason = "it tells where a test failed"
 )]
 
+mod decision;
 mod migrate;
 mod postgres;
 mod support;
 mod tidy;
+mod tokens;
+mod vectors;

@@ -19,7 +19,7 @@ SELECT
     g.salt,
     g.end_reason,
     CASE WHEN t.id IS NOT NULL THEN coalesce(t.updated_at, t.created_at, g.opened_at) END,
-    EXISTS (SELECT FROM public.oauth_access_tokens o WHERE o.digest = i.doubt),
+    (SELECT o.created_at FROM public.oauth_access_tokens o WHERE o.digest = i.doubt),
     c.scopes,
     c.idle_timeout_ms,
     c.disabled_at,

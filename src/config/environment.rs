@@ -21,6 +21,7 @@ const OTHERS: &[&str] = &[
     "COUNTERSIGN_CLIENT_SECRET",
     "COUNTERSIGN_CLIENT_SECRET_FILE",
     "COUNTERSIGN_CACHE_DIR",
+    "COUNTERSIGN_DEV_JSON",
 ];
 
 /// The prefix of variables that only our tests read.

@@ -127,8 +127,6 @@ pub enum Decision {
     Rotate(Success),
     /// The same successor again, and a new access token; no step.
     Replay(Success),
-    /// The step was taken by an earlier attempt of this very call; nothing is written.
-    Committed(Success),
     /// The family ends, that commits, and the caller hears that it was reused.
     EndReused,
     /// Nothing changes.

@@ -3,6 +3,7 @@
 use super::form::{self, Malformed, Plaintext};
 use crate::domain::keys::{Key, KeyId, KeyRing};
 use std::fmt;
+use zeroize::Zeroize as _;
 
 /// What an access token starts with.
 const PREFIX: &str = "cs_at_";
@@ -62,6 +63,12 @@ impl AccessToken {
     /// The key that it was minted under.
     pub fn key_id(&self) -> KeyId {
         key_id(&self.body)
+    }
+}
+
+impl Drop for AccessToken {
+    fn drop(&mut self) {
+        self.body.zeroize();
     }
 }
 

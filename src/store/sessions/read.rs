@@ -28,8 +28,8 @@ pub(super) struct Ask {
 /// What was read for one ask, the caller left out.
 pub(super) struct Read {
     pub(super) family: Family,
-    /// The access token in doubt is there: the earlier attempt was committed.
-    pub(super) committed: bool,
+    /// When the access token in doubt was minted: the earlier attempt was committed.
+    pub(super) committed: Option<DateTime<Utc>>,
 }
 
 /// Reads families in the order of the asks.

@@ -20,8 +20,9 @@ use crate::store::{
     statements::{self, Statement},
     tokens::{self, NewToken},
 };
+use chrono::{DateTime, Utc};
 use deadpool_postgres::Pool;
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 use uuid::Uuid;
 
 /// What a presented refresh token got.
@@ -53,11 +54,11 @@ pub(crate) async fn rotate(
                 outcomes.push(Outcome::Busy);
                 continue;
             }
-            let decision = if read.committed {
-                committed(ask, &read.family)
-            } else {
-                rotation::decide(ask, &read.family, *waited)
-            };
+            if let Some(minted_at) = read.committed {
+                outcomes.push(Outcome::Done(committed(ask, &read.family, minted_at)));
+                continue;
+            }
+            let decision = rotation::decide(ask, &read.family, *waited);
             carry_forward(&mut reads, jobs, session_id, &decision);
             outcomes.push(Outcome::Done(writes.add(ask, &reads[at].family, decision)));
         }
@@ -117,17 +118,34 @@ pub(super) async fn ids(
         .collect()
 }
 
-/// The earlier attempt was committed after all: its answer once more. If the session
-/// has ended since, the tokens are as dead as they would be in the caller's hands.
-fn committed(presented: &Presented, family: &Family) -> Decision {
+/// An earlier attempt of this call was committed after all: its answer once more. If the
+/// session has ended since, the tokens are as dead as they would be in the caller's hands.
+fn committed(presented: &Presented, family: &Family, minted_at: DateTime<Utc>) -> Rotated {
     let mut before = family.clone();
+    let mut replayed = false;
     if let Some(session) = &mut before.session {
+        // A step bears the time of the token that it minted; a replay does not.
+        replayed = session.life.last_used_at != minted_at;
         session.version = presented.token.counter();
     }
-    match rotation::decide(presented, &before, std::time::Duration::ZERO) {
-        Decision::Rotate(success) => Decision::Committed(success),
-        other => other,
+    let result = match rotation::decide(presented, &before, Duration::ZERO) {
+        Decision::Rotate(success) | Decision::Replay(success) => Ok(success),
+        Decision::EndReused => Err(Refusal::RefreshTokenReused),
+        Decision::Refuse(refusal) => Err(refusal),
+    };
+    Rotated {
+        result,
+        replayed,
+        family: known(family),
     }
+}
+
+/// The client and user of a family, for the audit record.
+fn known(family: &Family) -> Option<(Uuid, Uuid)> {
+    family
+        .grant
+        .as_ref()
+        .map(|grant| (grant.client_id, grant.subject))
 }
 
 /// What one call does to a session, the later calls of its batch must see.
@@ -159,7 +177,7 @@ fn carry_forward(
                 }
             }
         }
-        Decision::Replay(_) | Decision::Committed(_) | Decision::Refuse(_) => {}
+        Decision::Replay(_) | Decision::Refuse(_) => {}
     }
 }
 
@@ -178,17 +196,14 @@ struct Step {
     child: String,
     client_id: Uuid,
     subject: Uuid,
-    at: chrono::DateTime<chrono::Utc>,
+    at: DateTime<Utc>,
     user_agent: Option<String>,
     ip_address: Option<std::net::IpAddr>,
 }
 
 impl Writes {
     fn add(&mut self, ask: &Presented, family: &Family, decision: Decision) -> Rotated {
-        let known = family
-            .grant
-            .as_ref()
-            .map(|grant| (grant.client_id, grant.subject));
+        let known = known(family);
         let replayed = matches!(decision, Decision::Replay(_));
         let result = match decision {
             Decision::Rotate(success) => {
@@ -200,7 +215,6 @@ impl Writes {
                 self.token(ask, &success);
                 Ok(success)
             }
-            Decision::Committed(success) => Ok(success),
             Decision::EndReused => {
                 if let Some((client_id, subject)) = known {
                     self.endings.push(Ending {
