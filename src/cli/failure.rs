@@ -1,6 +1,6 @@
 //! How a command ends, and with which exit code.
 
-use crate::proto::ERROR_DOMAIN;
+use crate::{grpc::status::code_name, proto::ERROR_DOMAIN};
 use serde_json::json;
 use std::{fmt, process::ExitCode};
 use tonic::{Code, Status};
@@ -66,7 +66,7 @@ impl From<Status> for Failure {
             .error_info()
             .filter(|info| info.domain == ERROR_DOMAIN);
         let reason = info.map(|info| info.reason.clone()).unwrap_or_default();
-        let code = format!("{:?}", status.code());
+        let code = code_name(status.code());
         let mut message = format!("{code} {reason}: {}", status.message());
         let violations = details
             .bad_request()

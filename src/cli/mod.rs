@@ -87,9 +87,9 @@ async fn dispatch(call: CallArgs, command: Command) -> Result<(), Failure> {
         Command::User(command) => user::run(call, command).await,
         Command::Keys(command) => keys::run(command),
         Command::Completions { shell } => {
-            let mut command = Cli::command();
-            clap_complete::generate(shell, &mut command, "countersign", &mut std::io::stdout());
-            Ok(())
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "countersign", &mut script);
+            output::say(&String::from_utf8_lossy(&script))
         }
     }
 }

@@ -11,17 +11,33 @@ use prost_reflect::{
     DescriptorPool, DynamicMessage, EnumDescriptor, Kind, ReflectMessage as _, Value,
 };
 use serde_json::{Map, Value as Json};
-use std::time::Duration;
+use std::{
+    io::{ErrorKind, Write as _},
+    time::Duration,
+};
+
+/// Fields that say something when they are not set, too.
+const ALWAYS: [&str; 3] = ["active", "generation", "revoked_sessions"];
 
 /// Prints a message of that name, such as `countersign.v1.IssueTokenResponse`.
 pub(super) fn print<M: Message>(message: &M, name: &str, json: bool) -> Result<(), Failure> {
     let value = to_json(message, name)?;
-    if json {
-        println!("{value:#}");
+    say(&if json {
+        format!("{value:#}\n")
     } else {
-        print!("{}", for_people(&value));
+        for_people(&value)
+    })
+}
+
+/// Writes to stdout; a reader that has gone away, as `head` does, is no failure.
+pub(super) fn say(text: &str) -> Result<(), Failure> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::new(
+            Exit::Failed,
+            format!("cannot write to stdout: {error}"),
+        )),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// A message as JSON.
@@ -63,10 +79,11 @@ fn message_to_json(message: &DynamicMessage) -> Json {
         _ => {
             // In the order of the proto, which is the order of importance.
             let mut fields = Map::new();
-            for field in message
-                .descriptor()
+            let told = |name: &str| ALWAYS.contains(&name);
+            let descriptor = message.descriptor();
+            for field in descriptor
                 .fields()
-                .filter(|field| message.has_field(field))
+                .filter(|field| message.has_field(field) || told(field.name()))
             {
                 let value = value_to_json(&message.get_field(&field), &field.kind());
                 fields.insert(field.name().to_owned(), value);
@@ -138,20 +155,26 @@ fn for_people(value: &Json) -> String {
         .collect()
 }
 
+/// Names within a message are joined by dots; the members of the list that the answer is
+/// bear none of its name.
 fn flatten(name: &str, value: &Json, lines: &mut Vec<(String, String)>) {
+    let within = |field: &str| match name {
+        "" => field.to_owned(),
+        _ => format!("{name}.{field}"),
+    };
     match value {
         Json::Object(fields) => {
             for (field, value) in fields {
-                let inner = matches!(value, Json::Object(_)) && name.is_empty();
-                flatten(if inner { "" } else { field }, value, lines);
+                flatten(&within(field), value, lines);
             }
         }
         Json::Array(values) if values.iter().any(Json::is_object) => {
+            let is_answer = matches!(name, "clients" | "results" | "sessions");
             for (at, value) in values.iter().enumerate() {
-                if at > 0 {
+                if at > 0 && is_answer {
                     lines.push((String::new(), String::new()));
                 }
-                flatten("", value, lines);
+                flatten(if is_answer { "" } else { name }, value, lines);
             }
         }
         Json::Array(values) => {

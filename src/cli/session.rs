@@ -116,9 +116,5 @@ async fn revoke(call: &CallArgs, args: RevokeArgs) -> Result<(), Failure> {
         .revoke_session(request)
         .await?
         .into_inner();
-    if call.json {
-        return output::print(&answer, "countersign.v1.RevokeSessionResponse", true);
-    }
-    println!("revoked_sessions  {}", answer.revoked_sessions);
-    Ok(())
+    output::print(&answer, "countersign.v1.RevokeSessionResponse", call.json)
 }

@@ -166,11 +166,7 @@ async fn introspect(call: &CallArgs, args: IntrospectArgs) -> Result<(), Failure
             token_type_hint: String::new(),
         };
         let answer = client.introspect(request).await?.into_inner();
-        if !answer.active && !call.json {
-            println!("active  false");
-        } else {
-            output::print(&answer, "countersign.v1.IntrospectResponse", call.json)?;
-        }
+        output::print(&answer, "countersign.v1.IntrospectResponse", call.json)?;
         answer.active
     } else {
         let request = v1::BatchIntrospectRequest { tokens };
