@@ -20,7 +20,7 @@ pub(super) enum ClientCommand {
     /// Register a client, and print its secret once
     ///
     /// Example: countersign --as admin client create --name orders --role introspector
-    /// --scope read --audience https://orders.example
+    /// --scope read --audience urn:orders
     Create(CreateArgs),
     /// Show a client
     Get(OneClient),

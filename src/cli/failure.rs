@@ -2,7 +2,10 @@
 
 use crate::{grpc::status::code_name, proto::ERROR_DOMAIN};
 use serde_json::json;
-use std::{fmt, process::ExitCode};
+use std::{
+    fmt::{self, Write as _},
+    process::ExitCode,
+};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
@@ -72,18 +75,21 @@ impl From<Status> for Failure {
             .bad_request()
             .map(|bad| bad.field_violations.clone())
             .unwrap_or_default();
+        // Writing to a string does not fail.
         for violation in &violations {
-            message.push_str(&format!(
+            let _ = write!(
+                message,
                 "\n  {}: {}",
                 violation.field, violation.description
-            ));
+            );
         }
         let retry = details.retry_info().and_then(|retry| retry.retry_delay);
         if let Some(retry) = retry {
-            message.push_str(&format!(
+            let _ = write!(
+                message,
                 "\n  try again in {}",
                 humantime::format_duration(retry)
-            ));
+            );
         }
         let exit = match status.code() {
             Code::Unavailable => Exit::Unavailable,

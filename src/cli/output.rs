@@ -148,9 +148,12 @@ fn for_people(value: &Json) -> String {
         .unwrap_or_default();
     lines
         .into_iter()
-        .map(|(name, text)| match name.is_empty() {
-            true => "\n".to_owned(),
-            false => format!("{name:width$}  {text}\n"),
+        .map(|(name, text)| {
+            if name.is_empty() {
+                "\n".to_owned()
+            } else {
+                format!("{name:width$}  {text}\n")
+            }
         })
         .collect()
 }
