@@ -142,6 +142,19 @@ impl Authority {
         self.changed_client(call, "enable_client", client_id, answer)
     }
 
+    /// Kills what exists of a client, and leaves it enabled.
+    pub async fn cut_off_client(
+        &self,
+        call: &Call,
+        client_id: Uuid,
+    ) -> Result<ClientEntry, Failure> {
+        let answer = self
+            .store
+            .cut_off_client(call.claim.clone(), client_id)
+            .await;
+        self.changed_client(call, "cut_off_client", client_id, answer)
+    }
+
     /// Adds a secret to a client.
     pub async fn rotate_secret(
         &self,

@@ -32,6 +32,8 @@ pub(super) enum ClientCommand {
     Disable(OneClient),
     /// Admit a client again; nothing that died revives
     Enable(OneClient),
+    /// Kill all its tokens and sessions that exist; it stays enabled
+    CutOff(OneClient),
     /// Add a second secret beside the live one, and print it once
     RotateSecret(OneClient),
     /// End one secret at once
@@ -144,6 +146,10 @@ pub(super) async fn run(call: CallArgs, command: ClientCommand) -> Result<(), Fa
         ClientCommand::Enable(OneClient { id }) => {
             let request = v1::EnableClientRequest { client_id: id };
             client.enable_client(request).await?.into_inner().client
+        }
+        ClientCommand::CutOff(OneClient { id }) => {
+            let request = v1::CutOffClientRequest { client_id: id };
+            client.cut_off_client(request).await?.into_inner().client
         }
         ClientCommand::RetireSecret { id, secret_id } => {
             let request = v1::RetireClientSecretRequest {

@@ -45,6 +45,18 @@ impl Failure {
         }
     }
 
+    /// A failure with the whole chain of its causes.
+    pub(super) fn with_causes(exit: Exit, error: &dyn std::error::Error) -> Self {
+        let mut message = error.to_string();
+        let mut cause = error.source();
+        while let Some(next) = cause {
+            // Writing to a string does not fail.
+            let _ = write!(message, ": {next}");
+            cause = next.source();
+        }
+        Self::new(exit, message)
+    }
+
     /// Bad input of the command line.
     pub(super) fn input(message: impl fmt::Display) -> Self {
         Self::new(Exit::Configuration, message)

@@ -7,7 +7,7 @@ use crate::store::{
     migrate::{self, MigrateError, MigrateOptions},
 };
 use clap::Args;
-use std::{error::Error as _, fmt::Write as _, path::PathBuf};
+use std::path::PathBuf;
 
 /// Migrate the database, with the rights to do so.
 ///
@@ -117,13 +117,6 @@ impl From<MigrateError> for Failure {
             | MigrateError::Contradicted { .. } => Exit::Unsuitable,
             MigrateError::Busy { .. } | MigrateError::Failed { .. } => Exit::Failed,
         };
-        let mut message = error.to_string();
-        let mut cause = error.source();
-        while let Some(next) = cause {
-            // Writing to a string does not fail.
-            let _ = write!(message, ": {next}");
-            cause = next.source();
-        }
-        Self::new(exit, message)
+        Self::with_causes(exit, &error)
     }
 }

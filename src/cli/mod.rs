@@ -5,6 +5,7 @@ mod client;
 mod connection;
 mod dev;
 mod failure;
+mod fence;
 mod keys;
 mod migrate;
 mod output;
@@ -44,6 +45,8 @@ enum Command {
     Serve(Box<serve::ServeArgs>),
     /// Migrate the database, or check it
     Migrate(migrate::MigrateArgs),
+    /// Cut off every token and session that exists
+    Fence(fence::FenceArgs),
     /// Issue, rotate, revoke and introspect tokens
     #[command(subcommand)]
     Token(token::TokenCommand),
@@ -81,6 +84,7 @@ async fn dispatch(call: CallArgs, command: Command) -> Result<(), Failure> {
         Command::Dev(args) => dev::run(args).await,
         Command::Serve(args) => serve::run(*args).await,
         Command::Migrate(args) => migrate::run(args).await,
+        Command::Fence(args) => fence::run(args).await,
         Command::Token(command) => token::run(call, command).await,
         Command::Session(command) => session::run(call, command).await,
         Command::Client(command) => client::run(call, command).await,

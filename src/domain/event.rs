@@ -29,6 +29,10 @@ pub enum EventKind {
     ClientDisabled,
     /// A client was enabled.
     ClientEnabled,
+    /// A client's tokens and sessions were cut off.
+    ClientCutOff,
+    /// Everything that existed was cut off.
+    AuthorityFenced,
     /// A client got a secret.
     SecretCreated,
     /// A client's secret was retired.
@@ -50,6 +54,8 @@ impl EventKind {
             Self::ClientUpdated => "client_updated",
             Self::ClientDisabled => "client_disabled",
             Self::ClientEnabled => "client_enabled",
+            Self::ClientCutOff => "client_cut_off",
+            Self::AuthorityFenced => "authority_fenced",
             Self::SecretCreated => "secret_created",
             Self::SecretRetired => "secret_retired",
         }

@@ -129,6 +129,18 @@ impl DirectoryService for Directory {
         })
     }
 
+    async fn cut_off_client(
+        &self,
+        request: Request<v1::CutOffClientRequest>,
+    ) -> Result<Response<v1::CutOffClientResponse>, Status> {
+        let (call, v1::CutOffClientRequest { client_id }) = open(request)?;
+        let client_id = one_id("client_id", &client_id)?;
+        let entry = self.authority.cut_off_client(&call, client_id).await;
+        close(&call, entry, |entry| v1::CutOffClientResponse {
+            client: Some(convert::client(entry)),
+        })
+    }
+
     async fn rotate_client_secret(
         &self,
         request: Request<v1::RotateClientSecretRequest>,

@@ -51,6 +51,7 @@ pub const TABLE: &[Method] = methods! {
     "/countersign.v1.DirectoryService/UpdateClient"         ADMIN, Call;
     "/countersign.v1.DirectoryService/DisableClient"        ADMIN, Call;
     "/countersign.v1.DirectoryService/EnableClient"         ADMIN, Call;
+    "/countersign.v1.DirectoryService/CutOffClient"         ADMIN, Call;
     "/countersign.v1.DirectoryService/RotateClientSecret"   ADMIN, Call;
     "/countersign.v1.DirectoryService/RetireClientSecret"   ADMIN, Call;
     "/countersign.v1.DirectoryService/RegisterUser"         ADMIN_OR_ISSUER, Call;

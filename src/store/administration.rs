@@ -3,7 +3,7 @@
 use super::{
     Answer, Store,
     connection::{Connection, transaction},
-    directory::{self, Administered, ClientEntry, NewClient, administer},
+    directory::{self, Administered, ClientEntry, CutOff, NewClient, administer},
 };
 use crate::domain::{
     caller::Claim,
@@ -74,9 +74,27 @@ impl Store {
         client_id: Uuid,
         disable: bool,
     ) -> Answer<ClientEntry> {
+        let what = if disable {
+            CutOff::Disable
+        } else {
+            CutOff::Enable
+        };
         self.administer(claim, move |connection, origin| {
             Box::pin(directory::cut_off_client(
-                connection, client_id, disable, origin,
+                connection, client_id, what, origin,
+            ))
+        })
+        .await
+    }
+
+    /// Kills what exists of a client, and leaves it enabled.
+    pub async fn cut_off_client(&self, claim: Claim, client_id: Uuid) -> Answer<ClientEntry> {
+        self.administer(claim, move |connection, origin| {
+            Box::pin(directory::cut_off_client(
+                connection,
+                client_id,
+                CutOff::Only,
+                origin,
             ))
         })
         .await

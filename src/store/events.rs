@@ -1,7 +1,9 @@
 //! The one choke point of every ending and every administrative change.
 
-use super::{connection::Connection, error::StoreError, statements};
+use super::{connection::Connection, error::StoreError, expect, statements};
 use crate::domain::event::Event;
+use tokio_postgres::types::ToSql;
+use uuid::Uuid;
 
 /// Writes events into the transaction that is open on the connection. If this
 /// fails, so does the call.
@@ -9,27 +11,64 @@ pub(super) async fn record(connection: &Connection, events: &[Event]) -> Result<
     if events.is_empty() {
         return Ok(());
     }
-    let each = |read: fn(&Event) -> Option<uuid::Uuid>| events.iter().map(read).collect::<Vec<_>>();
-    let kinds: Vec<_> = events.iter().map(|event| event.kind.name()).collect();
-    let reasons: Vec<_> = events.iter().map(|event| event.kind.reason()).collect();
-    let calls: Vec<_> = events
-        .iter()
-        .map(|event| event.origin.call.map(|id| id.to_string()))
-        .collect();
+    let columns = Columns::of(events);
     let changed = connection
-        .execute(
-            statements::EVENTS_RECORD,
-            &[
-                &kinds,
-                &reasons,
-                &each(|event| event.session_id),
-                &each(|event| event.token_id),
-                &each(|event| event.client_id),
-                &each(|event| event.subject),
-                &each(|event| event.origin.actor),
-                &calls,
-            ],
-        )
+        .execute(statements::EVENTS_RECORD, &columns.params())
         .await?;
-    super::expect(statements::EVENTS_RECORD, changed, events.len())
+    expect(statements::EVENTS_RECORD, changed, events.len())
+}
+
+/// The same on a connection that is not the pool's.
+pub(super) async fn record_on(
+    client: &tokio_postgres::Client,
+    events: &[Event],
+) -> Result<(), StoreError> {
+    let columns = Columns::of(events);
+    let changed = client
+        .execute(statements::EVENTS_RECORD.text, &columns.params())
+        .await?;
+    expect(statements::EVENTS_RECORD, changed, events.len())
+}
+
+/// The columns of the statement's arrays.
+struct Columns {
+    kinds: Vec<&'static str>,
+    reasons: Vec<Option<&'static str>>,
+    sessions: Vec<Option<Uuid>>,
+    tokens: Vec<Option<Uuid>>,
+    clients: Vec<Option<Uuid>>,
+    subjects: Vec<Option<Uuid>>,
+    actors: Vec<Option<Uuid>>,
+    calls: Vec<Option<String>>,
+}
+
+impl Columns {
+    fn of(events: &[Event]) -> Self {
+        Self {
+            kinds: events.iter().map(|event| event.kind.name()).collect(),
+            reasons: events.iter().map(|event| event.kind.reason()).collect(),
+            sessions: events.iter().map(|event| event.session_id).collect(),
+            tokens: events.iter().map(|event| event.token_id).collect(),
+            clients: events.iter().map(|event| event.client_id).collect(),
+            subjects: events.iter().map(|event| event.subject).collect(),
+            actors: events.iter().map(|event| event.origin.actor).collect(),
+            calls: events
+                .iter()
+                .map(|event| event.origin.call.map(|id| id.to_string()))
+                .collect(),
+        }
+    }
+
+    fn params(&self) -> [&(dyn ToSql + Sync); 8] {
+        [
+            &self.kinds,
+            &self.reasons,
+            &self.sessions,
+            &self.tokens,
+            &self.clients,
+            &self.subjects,
+            &self.actors,
+            &self.calls,
+        ]
+    }
 }

@@ -67,4 +67,6 @@ statements! {
     IDS_ALLOCATE_USERS = "ids/allocate_users";
     IDS_HEADROOM = "ids/headroom";
     AUTHORITY_READ = "authority/read";
+    AUTHORITY_FENCE_LOCK = "authority/fence_lock";
+    AUTHORITY_FENCE = "authority/fence";
 }

@@ -41,6 +41,17 @@ pub struct NewClient {
     pub secret: ClientSecret,
 }
 
+/// How a client is cut off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CutOff {
+    /// And refused from now on.
+    Disable,
+    /// And admitted again.
+    Enable,
+    /// And nothing else.
+    Only,
+}
+
 /// Registers a client with its first secret.
 pub(crate) async fn create(
     connection: &Connection,
@@ -140,20 +151,25 @@ pub(crate) async fn update(
     entry(connection, client).await.map(Ok)
 }
 
-/// Disables or enables a client; nothing happens to one that is so already.
+/// Disables, enables or only cuts off a client; nothing happens to one that is disabled or
+/// enabled already.
 pub(crate) async fn cut_off(
     connection: &Connection,
     client_id: Uuid,
-    disable: bool,
+    what: CutOff,
     origin: Origin,
 ) -> Administered<ClientEntry> {
-    let Some(before) = one(connection, statements::CLIENTS_LOCK, &[&client_id]).await? else {
+    let Some(before) = lock(connection, client_id).await? else {
         return Ok(Err(Refusal::ClientNotFound(client_id)));
     };
-    if before.disabled_at.is_some() == disable {
+    let (disabled, kind) = match what {
+        CutOff::Disable => (Some(true), EventKind::ClientDisabled),
+        CutOff::Enable => (Some(false), EventKind::ClientEnabled),
+        CutOff::Only => (None, EventKind::ClientCutOff),
+    };
+    if disabled == Some(before.disabled_at.is_some()) {
         return entry(connection, before).await.map(Ok);
     }
-    let disabled = Some(disable);
     let after = one(
         connection,
         statements::CLIENTS_CUT_OFF,
@@ -162,11 +178,6 @@ pub(crate) async fn cut_off(
     .await?;
     let Some(client) = after else {
         return Ok(Err(Refusal::ClientNotFound(client_id)));
-    };
-    let kind = if disable {
-        EventKind::ClientDisabled
-    } else {
-        EventKind::ClientEnabled
     };
     told(connection, kind, client_id, origin).await?;
     entry(connection, client).await.map(Ok)

@@ -4,8 +4,8 @@ mod clients;
 mod secrets;
 mod users;
 
-pub(super) use clients::client_or_null;
 pub use clients::{ClientEntry, NewClient};
+pub(super) use clients::{CutOff, client_or_null};
 pub(super) use clients::{create, cut_off as cut_off_client, get, list, update};
 pub(super) use secrets::{add as add_secret, retire as retire_secret};
 pub(super) use users::{
