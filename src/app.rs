@@ -13,7 +13,7 @@ use crate::{
 };
 use std::{fs::OpenOptions, future::Future, io::Write, net::SocketAddr, sync::Arc, time::Duration};
 use thiserror::Error;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::watch};
 use tonic::transport::server::TcpIncoming;
 use tonic_health::{ServingStatus, server::HealthReporter};
 
@@ -57,7 +57,7 @@ pub struct Bound {
     address: SocketAddr,
     router: tonic::transport::server::Router<grpc::Layers>,
     authority: Arc<Authority>,
-    health: HealthReporter,
+    health: Health,
     database: DatabaseUrl,
     allow_asynchronous_commit: bool,
     drain: Duration,
@@ -76,9 +76,12 @@ pub fn authority(config: &Config, ring: Arc<KeyRing>) -> Result<Authority, AppEr
 pub async fn build(config: &Config, ring: Arc<KeyRing>) -> Result<Bound, AppError> {
     let database = DatabaseUrl::parse(config.database.url.expose())?;
     let authority = Arc::new(authority(config, ring)?);
-    let health = HealthReporter::new();
-    tell(&health, ServingStatus::NotServing).await;
-    let router = grpc::services(&authority, health.clone(), edge_options(config))?;
+    let health = Health {
+        reporter: HealthReporter::new(),
+        ready: watch::Sender::new(false),
+    };
+    health.tell(false).await;
+    let router = grpc::services(&authority, health.reporter.clone(), edge_options(config))?;
 
     let bind = |source| AppError::Listen {
         address: config.listen,
@@ -109,6 +112,11 @@ impl Bound {
         &self.authority
     }
 
+    /// Whether it is ready, now and whenever that changes.
+    pub fn readiness(&self) -> watch::Receiver<bool> {
+        self.health.ready.subscribe()
+    }
+
     /// Serves until `shutdown` is done, then finishes what runs, within the drain's time.
     ///
     /// Until the database can serve it answers UNAVAILABLE and is not ready; it ends by
@@ -121,7 +129,7 @@ impl Bound {
         }));
         tracing::info!(address = %self.address, "listening");
 
-        let watch = watch(
+        let watch = watch_database(
             &self.authority,
             &self.health,
             &self.database,
@@ -132,7 +140,7 @@ impl Bound {
             () = shutdown => None,
             ended = &mut serving => return ended.unwrap_or(Ok(())).map_err(Into::into),
         };
-        tell(&self.health, ServingStatus::NotServing).await;
+        self.health.tell(false).await;
         tracing::info!("stopping: finishing what runs");
         // Nobody hears it only if the server has ended.
         let _ = stop.send(());
@@ -151,9 +159,9 @@ impl Bound {
 
 /// Looks at the database again and again, and tells health what it saw. Returns only
 /// when the database will never have this server.
-async fn watch(
+async fn watch_database(
     authority: &Authority,
-    health: &HealthReporter,
+    health: &Health,
     database: &DatabaseUrl,
     allow_asynchronous_commit: bool,
 ) -> readiness::Refused {
@@ -181,11 +189,11 @@ async fn watch(
         };
         match (&now, ready) {
             (Ok(()), false) => {
-                tell(health, ServingStatus::Serving).await;
+                health.tell(true).await;
                 tracing::info!("ready");
             }
             (Err(why), true) => {
-                tell(health, ServingStatus::NotServing).await;
+                health.tell(false).await;
                 tracing::warn!(%why, "not ready");
             }
             _ => {}
@@ -195,14 +203,28 @@ async fn watch(
     }
 }
 
-/// Tells the health service, of the whole and of each service.
-async fn tell(health: &HealthReporter, status: ServingStatus) {
-    for service in [
-        "",
-        token_authority_service_server::SERVICE_NAME,
-        directory_service_server::SERVICE_NAME,
-    ] {
-        health.set_service_status(service, status).await;
+/// Readiness, as callers and this process see it.
+struct Health {
+    reporter: HealthReporter,
+    ready: watch::Sender<bool>,
+}
+
+impl Health {
+    /// Tells everyone, of the whole and of each service.
+    async fn tell(&self, ready: bool) {
+        let status = if ready {
+            ServingStatus::Serving
+        } else {
+            ServingStatus::NotServing
+        };
+        for service in [
+            "",
+            token_authority_service_server::SERVICE_NAME,
+            directory_service_server::SERVICE_NAME,
+        ] {
+            self.reporter.set_service_status(service, status).await;
+        }
+        self.ready.send_replace(ready);
     }
 }
 

@@ -84,15 +84,20 @@ pub(super) async fn run(args: DevArgs) -> Result<(), Failure> {
         Err(failure) => return stop(cluster, Err(failure)).await,
     };
     let path = args.data_dir.join("dev.json");
-    let announced = async {
-        files::write_private(&path, &description.json())?;
-        transcript::print(&description, &path);
-        Ok::<(), Failure>(())
-    };
-    if let Err(failure) = announced.await {
+    let mut readiness = bound.readiness();
+    let running = bound.run(asked);
+    tokio::pin!(running);
+    tokio::select! {
+        ended = &mut running => return stop(cluster, ended.map_err(Failure::from)).await,
+        // The sender lives as long as the server runs.
+        _ = readiness.wait_for(|ready| *ready) => {}
+    }
+    let announced = files::write_private(&path, &description.json())
+        .and_then(|()| transcript::print(&description, &path));
+    if let Err(failure) = announced {
         return stop(cluster, Err(failure)).await;
     }
-    let ended = bound.run(asked).await.map_err(Failure::from);
+    let ended = running.await.map_err(Failure::from);
     stop(cluster, ended).await
 }
 

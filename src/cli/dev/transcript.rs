@@ -1,37 +1,44 @@
 //! What `countersign dev` prints: where it serves, and what to try.
 
 use super::description::Description;
+use crate::cli::{failure::Failure, output};
 use std::path::Path;
 
 /// Prints it on stdout, the only place that shows secrets.
-pub(super) fn print(dev: &Description, file: &Path) {
+pub(super) fn print(dev: &Description, file: &Path) -> Result<(), Failure> {
     let binary = binary();
     let file = file.display();
-    println!("Countersign serves on {}", dev.endpoint);
-    println!();
-    println!("{:<13} {:<36}  client_secret", "client", "client_id");
+    let mut text = format!("Countersign serves on {}\n\n", dev.endpoint);
+    let mut line = |line: String| {
+        text.push_str(&line);
+        text.push('\n');
+    };
+    line(format!(
+        "{:<13} {:<36}  client_secret",
+        "client", "client_id"
+    ));
     for client in &dev.clients {
-        println!(
+        line(format!(
             "{:<13} {}  {}",
             client.name, client.client_id, client.client_secret
-        );
+        ));
     }
-    println!("user          {}", dev.subject);
-    println!();
-    println!("Scripts read all of this from {file}. Try, in another terminal:");
-    println!();
-    println!("export COUNTERSIGN_DEV_JSON={file}");
     let subject = dev.subject;
+    line(format!("{:<13} {subject}\n", "user"));
+    line(format!(
+        "Scripts read all of this from {file}. Try, in another terminal:\n"
+    ));
+    line(format!("export COUNTERSIGN_DEV_JSON={file}"));
     for command in [
         format!("--as issuer token issue --subject {subject} --scope read --with-refresh-token"),
         "--as introspector token introspect ACCESS_TOKEN".to_owned(),
         "--as issuer token rotate REFRESH_TOKEN".to_owned(),
         "--as issuer session revoke --session-id SESSION_ID".to_owned(),
     ] {
-        println!("{binary} {command}");
+        line(format!("{binary} {command}"));
     }
-    println!();
-    println!("Ctrl-C stops everything that was started.");
+    line("\nCtrl-C stops everything that was started.".to_owned());
+    output::say(&text)
 }
 
 /// How the reader can start this binary from where they are.
