@@ -10,6 +10,8 @@ pub enum InstrumentKind {
     Counter,
     /// A distribution.
     Histogram,
+    /// What was last seen.
+    Gauge,
 }
 
 /// A row of the table.
@@ -101,6 +103,16 @@ pub const BATCH_WAIT: Instrument = Instrument {
     attributes: &["kind"],
 };
 
+/// 32-bit ids that are left.
+pub const IDS_LEFT: Instrument = Instrument {
+    name: "countersign.ids.left",
+    kind: InstrumentKind::Gauge,
+    unit: "{id}",
+    description: "Ids that the identity of a documented table can still give out before its \
+                  reserve; below 0, freed ids are used again.",
+    attributes: &["table"],
+};
+
 /// All of them.
 pub const TABLE: &[Instrument] = &[
     CALLS,
@@ -112,4 +124,5 @@ pub const TABLE: &[Instrument] = &[
     AUDIT_DROPPED,
     BATCH_CALLS,
     BATCH_WAIT,
+    IDS_LEFT,
 ];

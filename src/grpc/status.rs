@@ -3,7 +3,7 @@
 use crate::authority::{Failure, StoreError};
 use crate::domain::refusal::Refusal;
 use crate::proto::ERROR_DOMAIN;
-use std::{collections::HashMap, error::Error, time::Duration};
+use std::{collections::HashMap, time::Duration};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
 use uuid::Uuid;
@@ -97,7 +97,7 @@ fn of_store(call: Uuid, error: &StoreError) -> Status {
         ),
         StoreError::Shared(inner) => return of_store(call, inner),
     };
-    let causes = causes(error);
+    let causes = error.causes();
     if code == Code::Internal {
         tracing::error!(%call, reason = why, %causes, "call failed");
     } else {
@@ -169,15 +169,4 @@ pub fn code_name(code: Code) -> &'static str {
 
 fn reason(name: &'static str) -> ErrorDetails {
     ErrorDetails::with_error_info(name, ERROR_DOMAIN, HashMap::new())
-}
-
-/// The whole chain of causes, as one line for the log.
-fn causes(error: &StoreError) -> String {
-    let mut line = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        line = format!("{line}: {cause}");
-        next = cause.source();
-    }
-    line
 }

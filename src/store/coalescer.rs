@@ -10,7 +10,7 @@
 //! transaction holds is tried again apart, after a pause that grows. A batch that
 //! was sent is never cancelled, whoever hangs up.
 
-use super::error::StoreError;
+use super::{error::StoreError, instruments::BatchInstruments};
 use std::{
     future::Future,
     sync::Arc,
@@ -71,7 +71,9 @@ where
     B: Send + 'static,
 {
     /// Starts gathering for `run`, which answers every job of a batch, in order.
-    pub(super) fn start<F, R>(limits: BatchLimits, run: F) -> Self
+    ///
+    /// `kind` names the queue in metrics.
+    pub(super) fn start<F, R>(kind: &'static str, limits: BatchLimits, run: F) -> Self
     where
         F: Fn(Vec<Job<A>>) -> R + Send + Sync + 'static,
         R: Future<Output = Result<Vec<Outcome<B>>, StoreError>> + Send + 'static,
@@ -79,6 +81,7 @@ where
         let (queue, mut waiting) = mpsc::channel(limits.max_waiting);
         let gathering = Arc::new(Gathering {
             run,
+            instruments: BatchInstruments::of(kind),
             patience: limits.patience,
             queue: queue.downgrade(),
         });
@@ -119,6 +122,7 @@ where
 
 struct Gathering<A, B, F> {
     run: F,
+    instruments: BatchInstruments,
     patience: Duration,
     queue: mpsc::WeakSender<Waiting<A, B>>,
 }
@@ -135,6 +139,8 @@ where
         if batch.is_empty() {
             return;
         }
+        self.instruments
+            .sent(batch.iter().map(|waiting| waiting.arrived.elapsed()));
         match self.attempt(&batch).await {
             Err(error) if batch.len() > 1 && error.blames_a_row() => {
                 for waiting in batch {

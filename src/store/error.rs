@@ -1,9 +1,9 @@
 //! What can go wrong with the database, sorted by what the caller can do.
 
 use deadpool_postgres::PoolError;
-use std::sync::Arc;
+use std::{error::Error as _, sync::Arc};
 use thiserror::Error;
-use tokio_postgres::error::{Error as DriverError, SqlState};
+use tokio_postgres::error::Error as DriverError;
 
 /// A failure of the database, never of a rule.
 #[derive(Debug, Error)]
@@ -92,12 +92,32 @@ impl StoreError {
         )
     }
 
-    /// The constraint that refused, if one did.
-    pub fn constraint(&self) -> Option<(&SqlState, Option<&str>)> {
-        match self.root() {
-            Self::Constraint(source) => source.as_db_error().map(|db| (db.code(), db.constraint())),
-            _ => None,
+    /// The whole chain of causes as one line for the log: of what PostgreSQL says only
+    /// the code and the names of objects, since its words quote rows and statements.
+    pub fn causes(&self) -> String {
+        let mut line = self.to_string();
+        let mut next = self.source();
+        while let Some(cause) = next {
+            let database = cause
+                .downcast_ref::<DriverError>()
+                .and_then(DriverError::as_db_error);
+            if let Some(database) = database {
+                let of = |name: &str, object: Option<&str>| {
+                    object
+                        .map(|object| format!(", {name} {object}"))
+                        .unwrap_or_default()
+                };
+                let table = of("table", database.table());
+                let constraint = of("constraint", database.constraint());
+                return format!(
+                    "{line}: SQLSTATE {}{table}{constraint}",
+                    database.code().code()
+                );
+            }
+            line = format!("{line}: {cause}");
+            next = cause.source();
         }
+        line
     }
 }
 

@@ -8,6 +8,7 @@ use super::{
     columns::Columns,
     connection::Connection,
     error::StoreError,
+    instruments::IdInstruments,
     statements::{self, Statement},
 };
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,6 +23,7 @@ const WINDOWS: usize = 20;
 /// Where new ids come from, in this process.
 #[derive(Debug, Default)]
 pub(super) struct Identities {
+    instruments: IdInstruments,
     sessions_from_gaps: AtomicBool,
     users_from_gaps: AtomicBool,
 }
@@ -85,7 +87,9 @@ impl Identities {
         let (sessions, users): (i64, i64) = (columns.take()?, columns.take()?);
         self.saw_session(i32::try_from(sessions).unwrap_or(i32::MAX));
         self.saw_user(i32::try_from(users).unwrap_or(i32::MAX));
-        Ok((i64::from(LAST) - sessions, i64::from(LAST) - users))
+        let left = (i64::from(LAST) - sessions, i64::from(LAST) - users);
+        self.instruments.left(left.0, left.1);
+        Ok(left)
     }
 }
 

@@ -15,6 +15,7 @@ mod error;
 mod events;
 mod fence;
 mod ids;
+mod instruments;
 pub mod migrate;
 mod pool;
 pub mod readiness;
@@ -89,23 +90,27 @@ impl Store {
         let limits = options.batches;
 
         let (p, d) = (pool.clone(), Arc::clone(&defaults));
-        let introspections = Coalescer::start(limits, move |jobs| {
+        let introspections = Coalescer::start("introspect", limits, move |jobs| {
             let (pool, defaults) = (p.clone(), Arc::clone(&d));
             async move { sessions::introspect(&pool, &jobs, &defaults).await }
         });
         let (p, d) = (pool.clone(), Arc::clone(&defaults));
-        let rotations = Coalescer::start(limits, move |jobs| {
+        let rotations = Coalescer::start("rotate", limits, move |jobs| {
             let (pool, defaults) = (p.clone(), Arc::clone(&d));
             async move { sessions::rotate(&pool, &jobs, &defaults).await }
         });
         let (p, d) = (pool.clone(), Arc::clone(&defaults));
-        let revocations = Coalescer::start(limits, move |jobs| {
+        let revocations = Coalescer::start("revoke", limits, move |jobs| {
             let (pool, defaults) = (p.clone(), Arc::clone(&d));
             async move { sessions::revoke(&pool, &jobs, &defaults).await }
         });
         let issuing = |kind| {
             let (p, d, i) = (pool.clone(), Arc::clone(&defaults), Arc::clone(&identities));
-            Coalescer::start(limits, move |jobs| {
+            let name = match kind {
+                sessions::Kind::Token => "issue",
+                sessions::Kind::Session => "open",
+            };
+            Coalescer::start(name, limits, move |jobs| {
                 let (pool, defaults, identities) = (p.clone(), Arc::clone(&d), Arc::clone(&i));
                 async move { sessions::issue(&pool, kind, &jobs, &defaults, &identities).await }
             })

@@ -28,16 +28,20 @@ impl Database {
 /// A coalescer that answers each number with its double, one `go` a batch.
 fn doubling(database: &Arc<Database>, limits: BatchLimits) -> Arc<Coalescer<u32, u32>> {
     let database = Arc::clone(database);
-    Arc::new(Coalescer::start(limits, move |jobs: Vec<Job<u32>>| {
-        let database = Arc::clone(&database);
-        async move {
-            let asks: Vec<u32> = jobs.iter().map(|job| *job.ask).collect();
-            database.batches.lock().unwrap().push(asks.clone());
-            database.started.notify_one();
-            database.go.notified().await;
-            Ok(asks.into_iter().map(|ask| Outcome::Done(ask * 2)).collect())
-        }
-    }))
+    Arc::new(Coalescer::start(
+        "test",
+        limits,
+        move |jobs: Vec<Job<u32>>| {
+            let database = Arc::clone(&database);
+            async move {
+                let asks: Vec<u32> = jobs.iter().map(|job| *job.ask).collect();
+                database.batches.lock().unwrap().push(asks.clone());
+                database.started.notify_one();
+                database.go.notified().await;
+                Ok(asks.into_iter().map(|ask| Outcome::Done(ask * 2)).collect())
+            }
+        },
+    ))
 }
 
 fn ask(coalescer: &Arc<Coalescer<u32, u32>>, number: u32) -> tokio::task::JoinHandle<u32> {
@@ -120,7 +124,7 @@ async fn a_full_queue_refuses_at_once() {
 /// A coalescer whose batches fail as a whole if they hold 13, and find 7 busy once.
 fn choosy() -> Coalescer<u32, u32> {
     let busy_once = Arc::new(Mutex::new(true));
-    Coalescer::start(LIMITS, move |jobs: Vec<Job<u32>>| {
+    Coalescer::start("test", LIMITS, move |jobs: Vec<Job<u32>>| {
         let busy_once = Arc::clone(&busy_once);
         async move {
             if jobs.iter().any(|job| *job.ask == 13) {
@@ -177,7 +181,7 @@ async fn a_row_that_stays_busy_is_given_up_when_patience_ends() {
         ..LIMITS
     };
     let coalescer: Coalescer<u32, u32> =
-        Coalescer::start(limits, |jobs: Vec<Job<u32>>| async move {
+        Coalescer::start("test", limits, |jobs: Vec<Job<u32>>| async move {
             Ok(jobs.iter().map(|_| Outcome::Busy).collect())
         });
     let given_up = coalescer.ask(1, Instant::now()).await.unwrap_err();
@@ -188,17 +192,18 @@ async fn a_row_that_stays_busy_is_given_up_when_patience_ends() {
 async fn a_conflict_is_tried_again_and_leaves_no_doubt() {
     let doubts = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&doubts);
-    let coalescer: Coalescer<u32, u32> = Coalescer::start(LIMITS, move |jobs: Vec<Job<u32>>| {
-        let seen = Arc::clone(&seen);
-        async move {
-            let mut seen = seen.lock().unwrap();
-            seen.push(jobs[0].in_doubt);
-            if seen.len() == 1 {
-                return Err(StoreError::Contention(None));
+    let coalescer: Coalescer<u32, u32> =
+        Coalescer::start("test", LIMITS, move |jobs: Vec<Job<u32>>| {
+            let seen = Arc::clone(&seen);
+            async move {
+                let mut seen = seen.lock().unwrap();
+                seen.push(jobs[0].in_doubt);
+                if seen.len() == 1 {
+                    return Err(StoreError::Contention(None));
+                }
+                Ok(vec![Outcome::Done(1)])
             }
-            Ok(vec![Outcome::Done(1)])
-        }
-    });
+        });
     coalescer.ask(1, Instant::now()).await.unwrap();
     assert_eq!(
         *doubts.lock().unwrap(),
