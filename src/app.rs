@@ -263,7 +263,10 @@ fn store_options(config: &Config, url: DatabaseUrl) -> StoreOptions {
             session_ttl: config.sessions.ttl,
             idle_timeout: config.sessions.idle_timeout,
             rotation_grace: config.rotation.grace,
-            sessions_per_user: config.sessions.per_user,
+            sessions_per_user: match config.sessions.per_user {
+                0 => None,
+                most => Some(most),
+            },
         },
     }
 }

@@ -14,6 +14,7 @@ SELECT
     g.client_id,
     g.subject,
     g.opened_at,
+    EXISTS (SELECT FROM auth.refresh_session s WHERE s.jti = g.session_id),
     c.client_id,
     c.name,
     c.roles,

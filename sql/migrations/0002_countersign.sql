@@ -71,7 +71,7 @@ CREATE TABLE countersign.account (
     not_before timestamptz,
     created_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
-COMMENT ON TABLE countersign.account IS 'A registered user: the subject and its integer in auth."user". Its row lock is the lock of the user: issuing takes it FOR KEY SHARE, opening a session FOR NO KEY UPDATE, a cut-off FOR UPDATE.';
+COMMENT ON TABLE countersign.account IS 'A registered user: the subject and its integer in auth."user". Its row lock is the lock of the user: issuing takes it FOR KEY SHARE, opening a session FOR NO KEY UPDATE where their number is limited, a cut-off FOR UPDATE.';
 COMMENT ON COLUMN countersign.account.disabled_at IS 'NULL: enabled.';
 COMMENT ON COLUMN countersign.account.not_before IS 'The user''s tokens and sessions created at or before this are dead. NULL: no cut-off.';
 

@@ -96,9 +96,9 @@ settings! {
         ttl: Duration = Time(SESSION_TTL), Default("30d");
         /// A session without a rotation for this long is over; not above `sessions.ttl`.
         idle_timeout: Duration = Time(IDLE_TIMEOUT), Default("7d");
-        /// How many live sessions one user may have with one client.
-        per_user: u32 = Integer(SESSIONS_PER_USER.0 as u64..=SESSIONS_PER_USER.1 as u64),
-            Default("100");
+        /// How many live sessions one user may have with one client, where the client sets nothing
+        /// else; 0: any number.
+        per_user: u32 = Integer(0..=SESSIONS_PER_USER.1 as u64), Default("0");
     }
 
     section rotation: Rotation = "The rotation of refresh tokens." {

@@ -60,7 +60,7 @@ fn the_defaults_are_those_of_the_design() {
     assert!(!config.database.allow_asynchronous_commit);
     assert_eq!(config.tokens.access_token_ttl, Duration::from_mins(10));
     assert_eq!(config.sessions.ttl, Duration::from_hours(30 * 24));
-    assert_eq!(config.sessions.per_user, 100);
+    assert_eq!(config.sessions.per_user, 0);
     assert_eq!(config.rotation.grace, Duration::from_secs(30));
     assert_eq!(config.rotation.deadline, Duration::from_secs(3));
     assert_eq!(config.calls.max_message_bytes, 4 << 20);

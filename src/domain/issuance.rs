@@ -71,7 +71,8 @@ pub struct Situation {
     pub client: Option<Client>,
     /// The user.
     pub user: Option<User>,
-    /// The user's sessions with this client, live or not.
+    /// The user's sessions with this client, live or not; only read where their number is
+    /// limited.
     pub sessions: Vec<OpenSession>,
     /// The session that an earlier call with this request id opened.
     pub earlier: Option<EarlierOpening>,
@@ -99,6 +100,8 @@ pub struct EarlierOpening {
     pub subject: Uuid,
     /// When.
     pub opened_at: DateTime<Utc>,
+    /// Its row still stands.
+    pub stands: bool,
 }
 
 /// What is issued.
@@ -216,10 +219,14 @@ fn make_room(
         if (earlier.client_id, earlier.subject) != (order.client_id, subject) {
             return Err(Refusal::RequestIdConflict);
         }
-        ends.push((earlier.session_id, EndReason::Replaced));
+        if earlier.stands {
+            ends.push((earlier.session_id, EndReason::Replaced));
+        }
     }
 
-    let limit = client.settings.sessions_per_user(defaults);
+    let Some(limit) = client.settings.sessions_per_user(defaults) else {
+        return Ok(ends);
+    };
     let mut live = live_sessions(situation, client, defaults, &ends);
     let surplus = (live.len() + 1).saturating_sub(limit as usize);
     if surplus > 0 {

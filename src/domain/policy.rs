@@ -20,8 +20,8 @@ pub struct Defaults {
     pub idle_timeout: Duration,
     /// How long a superseded refresh token may be repeated.
     pub rotation_grace: Duration,
-    /// Live sessions of one user with one client.
-    pub sessions_per_user: u32,
+    /// Live sessions of one user with one client. `None`: any number.
+    pub sessions_per_user: Option<u32>,
 }
 
 /// What happens to a login over `sessions_per_user`.
@@ -112,9 +112,9 @@ impl ClientSettings {
         }
     }
 
-    /// Live sessions one user may have with it.
-    pub fn sessions_per_user(&self, defaults: &Defaults) -> u32 {
-        self.sessions_per_user.unwrap_or(defaults.sessions_per_user)
+    /// Live sessions one user may have with it. `None`: any number.
+    pub fn sessions_per_user(&self, defaults: &Defaults) -> Option<u32> {
+        self.sessions_per_user.or(defaults.sessions_per_user)
     }
 }
 

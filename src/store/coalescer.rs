@@ -18,6 +18,10 @@ use std::{
 };
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
+/// The pauses before another try double, up to this power of two in milliseconds: about as
+/// long as the batch takes that is in the way.
+const LONGEST_PAUSE: u32 = 3;
+
 /// How much one kind of call may gather.
 #[derive(Debug, Clone, Copy)]
 pub struct BatchLimits {
@@ -203,7 +207,7 @@ where
             drop(waiting.answer.send(Err(error)));
             return;
         };
-        let pause = Duration::from_millis(1 << waiting.attempts.min(6));
+        let pause = Duration::from_millis(1 << waiting.attempts.min(LONGEST_PAUSE));
         waiting.attempts += 1;
         tokio::spawn(async move {
             tokio::time::sleep(pause).await;

@@ -104,20 +104,17 @@ impl Store {
             let (pool, defaults) = (p.clone(), Arc::clone(&d));
             async move { sessions::revoke(&pool, &jobs, &defaults).await }
         });
+        // Gathered apart, so that plain tokens do not wait for the work of sessions.
         let issuing = |kind| {
             let (p, d, i) = (pool.clone(), Arc::clone(&defaults), Arc::clone(&identities));
-            let name = match kind {
-                sessions::Kind::Token => "issue",
-                sessions::Kind::Session => "open",
-            };
-            Coalescer::start(name, limits, move |jobs| {
+            Coalescer::start(kind, limits, move |jobs| {
                 let (pool, defaults, identities) = (p.clone(), Arc::clone(&d), Arc::clone(&i));
-                async move { sessions::issue(&pool, kind, &jobs, &defaults, &identities).await }
+                async move { sessions::issue(&pool, &jobs, &defaults, &identities).await }
             })
         };
         Ok(Self {
-            tokens: issuing(sessions::Kind::Token),
-            openings: issuing(sessions::Kind::Session),
+            tokens: issuing("issue"),
+            openings: issuing("open"),
             introspections,
             rotations,
             revocations,

@@ -40,8 +40,8 @@ statements! {
     TOKENS_REVOKE = "tokens/revoke";
     TOKENS_REVOKE_OF_USER = "tokens/revoke_of_user";
     ISSUANCE_LOCK_CLIENTS = "issuance/lock_clients";
-    ISSUANCE_LOCK_USERS_TO_ISSUE = "issuance/lock_users_to_issue";
-    ISSUANCE_LOCK_USERS_TO_OPEN = "issuance/lock_users_to_open";
+    ISSUANCE_LOCK_USERS = "issuance/lock_users";
+    ISSUANCE_LOCK_USERS_TO_COUNT = "issuance/lock_users_to_count";
     ISSUANCE_READ = "issuance/read";
     EVENTS_RECORD = "events/record";
     CLIENTS_LINK = "clients/link";

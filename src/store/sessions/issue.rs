@@ -3,11 +3,11 @@
 use super::{
     end::{self, Ending},
     open,
-    situation::{Reading, lock_and_read},
+    situation::{Reading, limited, lock_and_read},
 };
 use crate::domain::{
     event::Origin,
-    issuance::{self, Issue, Order, Situation},
+    issuance::{self, Issue, Order},
     policy::Defaults,
     refusal::Refusal,
 };
@@ -23,44 +23,31 @@ use deadpool_postgres::Pool;
 use std::collections::HashSet;
 use uuid::Uuid;
 
-/// Whether the orders of a batch open sessions. The two gather apart, since they
-/// take different locks on the user.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// Access tokens alone.
-    Token,
-    /// Sessions with their first access token.
-    Session,
-}
-
 /// Issues a batch in one transaction.
 pub(crate) async fn issue(
     pool: &Pool,
-    kind: Kind,
     jobs: &[Job<Order>],
     defaults: &Defaults,
     identities: &Identities,
 ) -> Result<Vec<Outcome<Result<Issue, Refusal>>>, StoreError> {
     transaction(pool, async |connection| {
-        let (clients, users, readings) = lock_and_read(connection, kind, jobs).await?;
+        let (locked, readings) = lock_and_read(connection, jobs, defaults).await?;
         let mut taken = HashSet::new();
         let mut outcomes = Vec::with_capacity(jobs.len());
         let mut issues = Vec::new();
         for (Job { ask, .. }, reading) in jobs.iter().zip(&readings) {
-            let situation = &reading.situation;
-            let locked = (situation.client.is_none() || clients.contains(&ask.client_id))
-                && (situation.user.is_none() || ask.subject.is_none_or(|id| users.contains(&id)));
-            if !locked || !alone(&mut taken, ask, situation) {
+            let alone = alone(&mut taken, ask, reading, defaults);
+            if !alone || !locked.holds(ask, reading, defaults) {
                 outcomes.push(Outcome::Busy);
                 continue;
             }
-            let decided = issuance::decide(ask, situation, defaults);
+            let decided = issuance::decide(ask, &reading.situation, defaults);
             if let (Ok(issue), false) = (&decided, reading.committed) {
                 issues.push((outcomes.len(), ask.as_ref(), issue.clone()));
             }
             outcomes.push(Outcome::Done(decided));
         }
-        for (place, at) in write(connection, issues, &readings, identities).await? {
+        for (place, at) in write(connection, issues, identities).await? {
             outcomes[place] = at;
         }
         Ok(outcomes)
@@ -68,21 +55,27 @@ pub(crate) async fn issue(
     .await
 }
 
-/// What one opening does, another of the same user or request id must see; so only
-/// one of each is in a batch, and the next one goes out with the next batch.
-fn alone(taken: &mut HashSet<(Uuid, Option<String>)>, ask: &Order, situation: &Situation) -> bool {
-    let Some(subject) = ask.subject else {
-        return true;
-    };
-    if ask.opening.is_none() && situation.user.is_some() {
-        return true;
-    }
+/// What one opening does, another must see that counts sessions, registers the same user
+/// or bears the same request id; so only one of each is in a batch, and the next one goes
+/// out with the next batch.
+fn alone(
+    taken: &mut HashSet<(Uuid, Option<String>)>,
+    ask: &Order,
+    reading: &Reading,
+    defaults: &Defaults,
+) -> bool {
     let request = ask
         .opening
         .as_ref()
         .and_then(|opening| opening.request_id.clone());
-    let request = request.map(|id| (ask.claim.credentials.client_id, Some(id)));
-    taken.insert((subject, None)) && request.is_none_or(|request| taken.insert(request))
+    if request.is_some() && !taken.insert((ask.claim.credentials.client_id, request)) {
+        return false;
+    }
+    let Some(subject) = ask.subject else {
+        return true;
+    };
+    let known = reading.situation.user.is_some();
+    (known && !limited(ask, reading, defaults)) || taken.insert((subject, None))
 }
 
 type Decided<'a> = (usize, &'a Order, Issue);
@@ -92,7 +85,6 @@ type Decided<'a> = (usize, &'a Order, Issue);
 async fn write(
     connection: &Connection,
     mut issues: Vec<Decided<'_>>,
-    readings: &[Reading],
     identities: &Identities,
 ) -> Result<Vec<(usize, Outcome<Result<Issue, Refusal>>)>, StoreError> {
     let mut again = Vec::new();
@@ -102,18 +94,8 @@ async fn write(
         .collect();
     if !ending.is_empty() {
         let locked = end::lock(connection, &ending).await?;
-        let still_there = |place: usize, id: &Uuid| {
-            readings[place]
-                .situation
-                .sessions
-                .iter()
-                .any(|session| session.session_id == *id)
-        };
         issues.retain(|(place, _, issue)| {
-            let ready = issue
-                .ends
-                .iter()
-                .all(|(id, _)| locked.contains(id) || !still_there(*place, id));
+            let ready = issue.ends.iter().all(|(id, _)| locked.contains(id));
             if !ready {
                 again.push((*place, Outcome::Busy));
             }

@@ -12,7 +12,7 @@ mod rotate;
 mod situation;
 
 pub(super) use introspect::introspect;
-pub(super) use issue::{Kind, issue};
+pub(super) use issue::issue;
 pub(super) use list::list;
 pub use list::{ListQuery, ListedSession, Place};
 pub(super) use revoke::revoke;

@@ -1,9 +1,9 @@
 //! Locks and reads what decides about the orders of a batch.
 
-use super::{issue::Kind, open, rotate::ids};
+use super::{open, rotate::ids};
 use crate::domain::{
-    issuance::{EarlierOpening, OpenSession, Order, Situation},
-    policy::User,
+    issuance::{EarlierOpening, Order, Situation},
+    policy::{Client, Defaults, User},
 };
 use crate::store::{
     callers, coalescer::Job, columns::Columns, connection::Connection, directory,
@@ -19,46 +19,110 @@ pub(super) struct Reading {
     pub(super) committed: bool,
 }
 
-/// Begins the transaction. Returns the clients and users that were locked, and what was
-/// read for each order.
+/// The rows that a batch has locked.
+pub(super) struct Locked {
+    clients: HashSet<Uuid>,
+    users: HashSet<Uuid>,
+    counted: HashSet<Uuid>,
+}
+
+impl Locked {
+    /// Whether an order may be decided: what exists of its client and user is locked.
+    pub(super) fn holds(&self, order: &Order, reading: &Reading, defaults: &Defaults) -> bool {
+        let situation = &reading.situation;
+        let client = situation.client.is_none() || self.clients.contains(&order.client_id);
+        let users = if limited(order, reading, defaults) {
+            &self.counted
+        } else {
+            &self.users
+        };
+        let user = situation.user.is_none() || order.subject.is_none_or(|id| users.contains(&id));
+        client && user
+    }
+}
+
+/// Whether the order opens a session where their number is limited.
+pub(super) fn limited(order: &Order, reading: &Reading, defaults: &Defaults) -> bool {
+    let limit = |client: &Client| client.settings.sessions_per_user(defaults);
+    order.opening.is_some() && reading.situation.client.as_ref().and_then(limit).is_some()
+}
+
+/// Begins the transaction, and locks and reads what decides about each order.
 pub(super) async fn lock_and_read(
     connection: &Connection,
-    kind: Kind,
     jobs: &[Job<Order>],
-) -> Result<(HashSet<Uuid>, HashSet<Uuid>, Vec<Reading>), StoreError> {
-    let lock_users = match kind {
-        Kind::Token => statements::ISSUANCE_LOCK_USERS_TO_ISSUE,
-        Kind::Session => statements::ISSUANCE_LOCK_USERS_TO_OPEN,
-    };
+    defaults: &Defaults,
+) -> Result<(Locked, Vec<Reading>), StoreError> {
     let clients: Vec<_> = jobs.iter().map(|job| job.ask.client_id).collect();
     let users: Vec<_> = jobs.iter().filter_map(|job| job.ask.subject).collect();
     connection
         .prepare(&[
             statements::ISSUANCE_LOCK_CLIENTS,
-            lock_users,
+            statements::ISSUANCE_LOCK_USERS,
             statements::ISSUANCE_READ,
-            statements::SESSIONS_OF_USER,
             statements::CALLERS_STANDING,
         ])
         .await?;
-    let ((), clients, users, mut readings, sessions, callers) = futures_util::try_join!(
+    let ((), clients, users, mut readings, callers) = futures_util::try_join!(
         connection.begin(),
         ids(connection, statements::ISSUANCE_LOCK_CLIENTS, &clients),
-        lock_some(connection, lock_users, &users),
+        lock_some(connection, statements::ISSUANCE_LOCK_USERS, &users),
         read(connection, jobs),
-        sessions_of(connection, kind, jobs),
         callers::standing(
             connection,
             jobs.iter().map(|job| &job.ask.claim.credentials)
         ),
     )?;
-    for (place, session) in sessions {
-        readings[place].situation.sessions.push(session);
-    }
     for (reading, job) in readings.iter_mut().zip(jobs) {
         reading.situation.caller = callers.get(&job.ask.claim.credentials).cloned();
     }
-    Ok((clients, users, readings))
+    let counted = count(connection, jobs, &mut readings, defaults).await?;
+    Ok((
+        Locked {
+            clients,
+            users,
+            counted,
+        },
+        readings,
+    ))
+}
+
+/// Locks the users whose sessions are limited against each other's openings, and reads
+/// those sessions.
+async fn count(
+    connection: &Connection,
+    jobs: &[Job<Order>],
+    readings: &mut [Reading],
+    defaults: &Defaults,
+) -> Result<HashSet<Uuid>, StoreError> {
+    let of_limited = |value: fn(&Order) -> Option<Uuid>, readings: &[Reading]| -> Vec<_> {
+        jobs.iter()
+            .zip(readings)
+            .map(|(job, reading)| {
+                limited(&job.ask, reading, defaults)
+                    .then(|| value(&job.ask))
+                    .flatten()
+            })
+            .collect()
+    };
+    let subjects = of_limited(|order| order.subject, readings);
+    let wanted: Vec<_> = subjects.iter().copied().flatten().collect();
+    if wanted.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let clients = of_limited(|order| Some(order.client_id), readings);
+    let lock = statements::ISSUANCE_LOCK_USERS_TO_COUNT;
+    connection
+        .prepare(&[lock, statements::SESSIONS_OF_USER])
+        .await?;
+    let (counted, sessions) = futures_util::try_join!(
+        ids(connection, lock, &wanted),
+        open::of_users(connection, &subjects, &clients),
+    )?;
+    for (place, session) in sessions {
+        readings[place].situation.sessions.push(session);
+    }
+    Ok(counted)
 }
 
 async fn lock_some(
@@ -155,6 +219,7 @@ fn earlier(columns: &mut Columns<'_>) -> Result<Option<EarlierOpening>, StoreErr
     let client_id: Option<Uuid> = columns.take()?;
     let subject: Option<Uuid> = columns.take()?;
     let opened_at: Option<_> = columns.take()?;
+    let stands = columns.take()?;
     let (Some(session_id), Some(client_id), Some(subject), Some(opened_at)) =
         (session_id, client_id, subject, opened_at)
     else {
@@ -165,18 +230,6 @@ fn earlier(columns: &mut Columns<'_>) -> Result<Option<EarlierOpening>, StoreErr
         client_id,
         subject,
         opened_at,
+        stands,
     }))
-}
-
-async fn sessions_of(
-    connection: &Connection,
-    kind: Kind,
-    jobs: &[Job<Order>],
-) -> Result<Vec<(usize, OpenSession)>, StoreError> {
-    if kind == Kind::Token {
-        return Ok(Vec::new());
-    }
-    let subjects: Vec<_> = jobs.iter().map(|job| job.ask.subject).collect();
-    let clients: Vec<_> = jobs.iter().map(|job| Some(job.ask.client_id)).collect();
-    open::of_users(connection, &subjects, &clients).await
 }

@@ -1,5 +1,5 @@
--- issuance.lock_users_to_open
--- Openings of one user wait for each other too, since they count the sessions.
+-- issuance.lock_users_to_count
+-- Where the number of sessions is limited, openings of one user wait for each other.
 SELECT n.subject
 FROM countersign.account n
 WHERE n.subject = ANY ($1::uuid[])

@@ -1,4 +1,4 @@
--- issuance.lock_users_to_issue
+-- issuance.lock_users
 -- A cut-off of the user waits for this, or this for it.
 SELECT n.subject
 FROM countersign.account n
