@@ -1,8 +1,12 @@
 //! The `countersign` binary.
 
-use clap::Parser as _;
+use countersign::cli;
+use std::process::ExitCode;
 
 #[tokio::main]
-async fn main() -> std::process::ExitCode {
-    countersign::cli::run(countersign::cli::Cli::parse()).await
+async fn main() -> ExitCode {
+    match cli::parse() {
+        Ok(command) => cli::run(command).await,
+        Err(code) => code,
+    }
 }

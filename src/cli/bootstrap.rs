@@ -1,7 +1,9 @@
 //! `countersign client bootstrap`: the first admin, and the way back in.
 
 use super::{
-    failure::{Exit, Failure},
+    exit::Exit,
+    failure::Failure,
+    output,
     serve::{SettingFlags, key_ring},
 };
 use crate::{
@@ -13,14 +15,13 @@ use clap::Args;
 use std::path::PathBuf;
 use uuid::Uuid;
 
-/// Register an admin with database rights, and print its secret once.
-///
 /// Needs the configuration that the server runs with: its database and its keys. The
 /// secret goes to stdout and is never shown again.
-///
-/// Example: countersign client bootstrap --config /etc/countersign/countersign.toml
 #[derive(Debug, Args)]
-pub(super) struct BootstrapArgs {
+#[command(after_long_help = "\
+Examples:
+  countersign client bootstrap --config /etc/countersign/countersign.toml")]
+pub struct BootstrapArgs {
     /// The configuration file (TOML)
     #[arg(long, env = "COUNTERSIGN_CONFIG", value_name = "PATH")]
     config: Option<PathBuf>,
@@ -35,7 +36,7 @@ pub(super) struct BootstrapArgs {
 }
 
 /// Registers the admin.
-pub(super) async fn run(args: BootstrapArgs, json: bool) -> Result<(), Failure> {
+pub(super) async fn run(args: BootstrapArgs, json: bool) -> Result<Exit, Failure> {
     let config = args.settings.load(args.config.as_deref())?;
     let authority = app::authority(&config, key_ring(&config)?)?;
     let settings = ClientSettings {
@@ -48,26 +49,25 @@ pub(super) async fn run(args: BootstrapArgs, json: bool) -> Result<(), Failure> 
         .await
         .map_err(failure)?;
     let client_id = created.entry.client.client_id;
-    if json {
-        let secret = created.secret.reveal();
-        println!(
-            "{}",
+    let secret = created.secret.reveal();
+    let text = if json {
+        format!(
+            "{}\n",
             serde_json::json!({ "client_id": client_id, "client_secret": secret })
-        );
+        )
     } else {
-        println!("client_id      {client_id}");
-        println!("client_secret  {}", created.secret.reveal());
-    }
-    Ok(())
+        format!("client id      {client_id}\nclient secret  {secret}\n")
+    };
+    output::write(text.as_bytes())
 }
 
 /// How a failure of a command with database rights ends.
 pub(super) fn failure(failure: authority::Failure) -> Failure {
     let exit = match &failure {
-        authority::Failure::Refused(_) => Exit::Failed,
+        authority::Failure::Refused(_) => Exit::Refused,
         authority::Failure::Store(error) => match error.root() {
-            StoreError::Unavailable(_) | StoreError::NotMigrated(_) => Exit::Unavailable,
-            _ => Exit::Failed,
+            StoreError::Unavailable(_) | StoreError::NotMigrated(_) => Exit::Unreachable,
+            _ => Exit::Refused,
         },
     };
     Failure::new(exit, failure)

@@ -1,189 +1,230 @@
-//! `countersign client`.
-
-mod settings;
+//! `countersign client`: the clients that the authority serves.
 
 use super::{
     bootstrap::{self, BootstrapArgs},
-    connection::CallArgs,
+    connection::{CallOptions, Connection},
+    exit::Exit,
     failure::Failure,
+    input::Stdin,
     output,
+    paging::Paging,
+    settings::{Setting, SettingsArgs},
 };
 use crate::proto::v1;
 use clap::{Args, Subcommand};
-use settings::SettingArgs;
+use uuid::Uuid;
 
-/// Keep clients.
-#[derive(Debug, Subcommand)]
-pub(super) enum ClientCommand {
+/// What can be done with clients.
+#[derive(Subcommand)]
+pub enum ClientCommand {
+    /// Register a client and print its first secret
+    ///
+    /// The secret is printed once and nobody can read it again. --id is the new
+    /// client's id; --client-id names the caller, as everywhere.
+    #[command(after_long_help = "\
+Examples:
+  countersign client create --name login --role issuer --scope orders.read \\\n    --audience https://orders.example
+  countersign client create --name edge --access-token-ttl 5m --json")]
+    Create(Box<CreateArgs>),
+    /// Show a client
+    #[command(after_long_help = "\
+Examples:
+  countersign client get 0198c0de-0000-7000-8000-000000000003")]
+    Get(ClientId),
+    /// List the clients in the order of their ids
+    #[command(after_long_help = "\
+Examples:
+  countersign client list --page-size 20
+  countersign client list --all --json")]
+    List(Paging),
+    /// Change the settings that are given, and no others
+    ///
+    /// A repeated option replaces the whole list. Tokens and sessions with a scope that
+    /// the client may no longer have end at once.
+    #[command(after_long_help = "\
+Examples:
+  countersign client update 0198c0de-0000-7000-8000-000000000003 \\\n    --scope orders.read --scope orders.write
+  countersign client update 0198c0de-0000-7000-8000-000000000003 --clear roles,default-audience")]
+    Update(Box<UpdateArgs>),
+    /// Refuse a client and end all its tokens and sessions at once
+    #[command(after_long_help = "\
+Examples:
+  countersign client disable 0198c0de-0000-7000-8000-000000000003")]
+    Disable(ClientId),
+    /// Admit a client again; nothing that ended revives
+    #[command(after_long_help = "\
+Examples:
+  countersign client enable 0198c0de-0000-7000-8000-000000000003")]
+    Enable(ClientId),
+    /// End all its tokens and sessions that exist; it stays enabled
+    #[command(after_long_help = "\
+Examples:
+  countersign client cut-off 0198c0de-0000-7000-8000-000000000003")]
+    CutOff(ClientId),
+    /// Add a second secret beside the live one, and print it
+    ///
+    /// Both work until the old one is retired with `client retire-secret`.
+    #[command(after_long_help = "\
+Examples:
+  countersign client rotate-secret 0198c0de-0000-7000-8000-000000000003 --json")]
+    RotateSecret(ClientId),
+    /// End one secret at once; `client get` shows the ids
+    #[command(after_long_help = "\
+Examples:
+  countersign client retire-secret 0198c0de-0000-7000-8000-000000000003 \\\n    0198c0de-0000-7000-8000-000000000004")]
+    RetireSecret(RetireSecretArgs),
     /// Register an admin with database rights: the first one, and the way back in
     Bootstrap(Box<BootstrapArgs>),
-    /// Register a client, and print its secret once
-    ///
-    /// Example: countersign --as admin client create --name orders --role introspector
-    /// --scope read --audience urn:orders
-    Create(CreateArgs),
-    /// Show a client
-    Get(OneClient),
-    /// List the clients
-    List(ListArgs),
-    /// Change a client's settings; only what is given changes
-    Update(UpdateArgs),
-    /// Refuse a client, and kill all its tokens and sessions at once
-    Disable(OneClient),
-    /// Admit a client again; nothing that died revives
-    Enable(OneClient),
-    /// Kill all its tokens and sessions that exist; it stays enabled
-    CutOff(OneClient),
-    /// Add a second secret beside the live one, and print it once
-    RotateSecret(OneClient),
-    /// End one secret at once
-    RetireSecret {
-        /// The client's id, a UUID
-        id: String,
-        /// The secret's id, a UUID, as `client get` shows it
-        secret_id: String,
-    },
 }
 
-/// One client.
-#[derive(Debug, Args)]
-pub(super) struct OneClient {
-    /// The client's id, a UUID
-    id: String,
+/// Which client.
+#[derive(Args)]
+pub struct ClientId {
+    /// The client's id
+    #[arg(value_name = "UUID")]
+    id: Uuid,
 }
 
-/// A new client.
-#[derive(Debug, Args)]
-pub(super) struct CreateArgs {
-    /// The new client's id, a UUID; made up if not given
-    #[arg(
-        long,
-        value_name = "UUID",
-        default_value = "",
-        hide_default_value = true
-    )]
-    id: String,
+/// The options of `client create`.
+#[derive(Args)]
+pub struct CreateArgs {
+    /// Its name, for people
+    #[arg(long, value_name = "TEXT")]
+    name: String,
+    /// The new client's id [default: a new one]
+    #[arg(long, value_name = "UUID")]
+    id: Option<Uuid>,
     #[command(flatten)]
-    settings: SettingArgs,
+    settings: SettingsArgs,
 }
 
-/// A change.
-#[derive(Debug, Args)]
-pub(super) struct UpdateArgs {
-    /// The client's id, a UUID
-    id: String,
+/// The options of `client update`.
+#[derive(Args)]
+pub struct UpdateArgs {
     #[command(flatten)]
-    settings: SettingArgs,
-    /// Empty these settings, by the names of their fields: scopes,audience
-    #[arg(long, value_name = "FIELDS", value_delimiter = ',')]
-    clear: Vec<String>,
+    client: ClientId,
+    /// Its name, for people
+    #[arg(long, value_name = "TEXT")]
+    name: Option<String>,
+    /// Empty these settings, so that the authority's default counts
+    #[arg(long, value_name = "SETTING,…", value_delimiter = ',')]
+    clear: Vec<Setting>,
+    #[command(flatten)]
+    settings: SettingsArgs,
 }
 
-/// A page.
-#[derive(Debug, Args)]
-pub(super) struct ListArgs {
-    /// Clients of one page
-    #[arg(
-        long,
-        value_name = "COUNT",
-        default_value_t = 0,
-        hide_default_value = true
-    )]
-    page_size: u32,
-    /// Print every page
-    #[arg(long)]
-    all: bool,
+/// The options of `client retire-secret`.
+#[derive(Args)]
+pub struct RetireSecretArgs {
+    #[command(flatten)]
+    client: ClientId,
+    /// The secret's id
+    #[arg(value_name = "SECRET_UUID")]
+    secret_id: Uuid,
 }
 
-/// Runs the command.
-pub(super) async fn run(call: CallArgs, command: ClientCommand) -> Result<(), Failure> {
-    if let ClientCommand::Bootstrap(args) = command {
-        return bootstrap::run(*args, call.json).await;
-    }
-    let mut client = call.directory().await?;
-    let changed = match command {
-        ClientCommand::Bootstrap(_) => None,
+/// Runs one of them.
+pub async fn run(command: ClientCommand, options: &CallOptions) -> Result<Exit, Failure> {
+    match command {
         ClientCommand::Create(args) => {
-            let (settings, _) = args.settings.read()?;
             let request = v1::CreateClientRequest {
-                client_id: args.id,
-                settings: Some(settings),
+                client_id: args.id.map(|id| id.to_string()).unwrap_or_default(),
+                settings: Some(args.settings.message(Some(args.name))),
             };
-            let answer = client.create_client(request).await?.into_inner();
-            return output::print(&answer, "countersign.v1.CreateClientResponse", call.json);
+            let mut directory = open(options).await?.directory();
+            let answer = directory.create_client(request).await?;
+            output::print(answer.into_inner(), options.json)
         }
-        ClientCommand::List(args) => return list(&call, args).await,
-        ClientCommand::RotateSecret(OneClient { id }) => {
-            let request = v1::RotateClientSecretRequest { client_id: id };
-            let answer = client.rotate_client_secret(request).await?.into_inner();
-            return output::print(
-                &answer,
-                "countersign.v1.RotateClientSecretResponse",
-                call.json,
-            );
+        ClientCommand::Get(client) => {
+            let client_id = client.id.to_string();
+            let mut directory = open(options).await?.directory();
+            let answer = directory
+                .get_client(v1::GetClientRequest { client_id })
+                .await?;
+            output::print(answer.into_inner(), options.json)
         }
-        ClientCommand::Get(OneClient { id }) => {
-            client
-                .get_client(v1::GetClientRequest { client_id: id })
-                .await?
-                .into_inner()
-                .client
-        }
+        ClientCommand::List(paging) => list(paging, options).await,
         ClientCommand::Update(args) => {
-            let (settings, mut paths) = args.settings.read()?;
-            paths.extend(args.clear);
-            let request = v1::UpdateClientRequest {
-                client_id: args.id,
-                settings: Some(settings),
-                update_mask: Some(prost_types::FieldMask { paths }),
-            };
-            client.update_client(request).await?.into_inner().client
+            let request = update_request(*args)?;
+            let mut directory = open(options).await?.directory();
+            let answer = directory.update_client(request).await?;
+            output::print(answer.into_inner(), options.json)
         }
-        ClientCommand::Disable(OneClient { id }) => {
-            let request = v1::DisableClientRequest { client_id: id };
-            client.disable_client(request).await?.into_inner().client
+        ClientCommand::Disable(client) => {
+            let client_id = client.id.to_string();
+            let request = v1::DisableClientRequest { client_id };
+            let mut directory = open(options).await?.directory();
+            let answer = directory.disable_client(request).await?;
+            output::print(answer.into_inner(), options.json)
         }
-        ClientCommand::Enable(OneClient { id }) => {
-            let request = v1::EnableClientRequest { client_id: id };
-            client.enable_client(request).await?.into_inner().client
+        ClientCommand::Enable(client) => {
+            let client_id = client.id.to_string();
+            let request = v1::EnableClientRequest { client_id };
+            let mut directory = open(options).await?.directory();
+            let answer = directory.enable_client(request).await?;
+            output::print(answer.into_inner(), options.json)
         }
-        ClientCommand::CutOff(OneClient { id }) => {
-            let request = v1::CutOffClientRequest { client_id: id };
-            client.cut_off_client(request).await?.into_inner().client
+        ClientCommand::CutOff(client) => {
+            let client_id = client.id.to_string();
+            let request = v1::CutOffClientRequest { client_id };
+            let mut directory = open(options).await?.directory();
+            let answer = directory.cut_off_client(request).await?;
+            output::print(answer.into_inner(), options.json)
         }
-        ClientCommand::RetireSecret { id, secret_id } => {
+        ClientCommand::Bootstrap(args) => bootstrap::run(*args, options.json).await,
+        ClientCommand::RotateSecret(client) => {
+            let client_id = client.id.to_string();
+            let request = v1::RotateClientSecretRequest { client_id };
+            let mut directory = open(options).await?.directory();
+            let answer = directory.rotate_client_secret(request).await?;
+            output::print(answer.into_inner(), options.json)
+        }
+        ClientCommand::RetireSecret(args) => {
             let request = v1::RetireClientSecretRequest {
-                client_id: id,
-                secret_id,
+                client_id: args.client.id.to_string(),
+                secret_id: args.secret_id.to_string(),
             };
-            client
-                .retire_client_secret(request)
-                .await?
-                .into_inner()
-                .client
+            let mut directory = open(options).await?.directory();
+            let answer = directory.retire_client_secret(request).await?;
+            output::print(answer.into_inner(), options.json)
         }
-    };
-    output::print(
-        &changed.unwrap_or_default(),
-        "countersign.v1.Client",
-        call.json,
-    )
+    }
 }
 
-async fn list(call: &CallArgs, args: ListArgs) -> Result<(), Failure> {
-    let mut client = call.directory().await?;
-    let mut whole = v1::ListClientsResponse::default();
+async fn open(options: &CallOptions) -> Result<Connection, Failure> {
+    Connection::open(options, &mut Stdin::default()).await
+}
+
+async fn list(paging: Paging, options: &CallOptions) -> Result<Exit, Failure> {
+    let mut directory = open(options).await?.directory();
+    let mut clients = Vec::new();
+    let mut page_token = paging.page_token.clone().unwrap_or_default();
     loop {
         let request = v1::ListClientsRequest {
-            page_size: args.page_size,
-            page_token: whole.next_page_token.clone(),
+            page_size: paging.page_size.unwrap_or_default(),
+            page_token,
         };
-        let page = client.list_clients(request).await?.into_inner();
-        whole.clients.extend(page.clients);
-        whole.next_page_token = page.next_page_token;
-        if !args.all || whole.next_page_token.is_empty() {
+        let page = directory.list_clients(request).await?.into_inner();
+        clients.extend(page.clients);
+        page_token = page.next_page_token;
+        if !paging.goes_on(&page_token) {
             break;
         }
     }
-    output::print(&whole, "countersign.v1.ListClientsResponse", call.json)
+    let answer = v1::ListClientsResponse {
+        clients,
+        next_page_token: page_token,
+    };
+    output::print(answer, options.json)
+}
+
+fn update_request(args: UpdateArgs) -> Result<v1::UpdateClientRequest, Failure> {
+    let mask = args
+        .settings
+        .update_mask(args.name.as_deref(), &args.clear)?;
+    Ok(v1::UpdateClientRequest {
+        client_id: args.client.id.to_string(),
+        settings: Some(args.settings.message(args.name)),
+        update_mask: Some(mask),
+    })
 }

@@ -1,204 +1,142 @@
-//! Where to call, and as whom.
+//! Where calls go, and on whose behalf.
 
-use super::{
-    dev::Description,
-    failure::{Exit, Failure},
-};
+use super::{credentials::Credentials, failure::Failure, input, input::Stdin};
 use crate::proto::v1::{
     directory_service_client::DirectoryServiceClient,
     token_authority_service_client::TokenAuthorityServiceClient,
 };
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use clap::Args;
-use std::{
-    io::{IsTerminal as _, Read as _},
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{env, path::PathBuf, time::Duration};
 use tonic::{
     Request, Status,
     metadata::{Ascii, MetadataValue},
     service::{Interceptor, interceptor::InterceptedService},
     transport::{Channel, Endpoint},
 };
-use zeroize::Zeroizing;
+use uuid::Uuid;
 
-/// The options of every call.
-///
-/// There is no option for the secret itself, since command lines are visible to everyone
-/// on the machine: it comes from a file, from `COUNTERSIGN_CLIENT_SECRET`, or from a prompt.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Calling")]
-pub(super) struct CallArgs {
-    /// The server
-    #[arg(long, global = true, env = "COUNTERSIGN_TARGET", value_name = "URL")]
-    target: Option<String>,
-    /// The calling client's id
+const DEFAULT_TARGET: &str = "http://127.0.0.1:7300";
+/// The largest page or batch that the proto admits fits well within this.
+const MAX_ANSWER_BYTES: usize = 256 << 20;
+
+/// The options that every call has.
+#[derive(Args)]
+#[command(next_help_heading = "Options for calls")]
+pub struct CallOptions {
+    // As attributes, because names of variables are no Markdown in a terminal. The
+    // environment is read in credentials.rs: clap takes a variable for an option
+    // that was given, and so --as could not overrule it.
+    #[arg(long, global = true, value_name = "URL")]
     #[arg(
-        long,
-        global = true,
-        env = "COUNTERSIGN_CLIENT_ID",
-        value_name = "UUID"
+        help = "The authority's address [env: COUNTERSIGN_TARGET] [default: http://127.0.0.1:7300]"
     )]
-    client_id: Option<String>,
-    /// A file with the calling client's secret; `-` is stdin
+    pub(super) target: Option<String>,
+    #[arg(long, global = true, value_name = "UUID")]
+    #[arg(help = "The id of the client that calls [env: COUNTERSIGN_CLIENT_ID]")]
+    pub(super) client_id: Option<Uuid>,
+    #[arg(long, global = true, value_name = "PATH")]
     #[arg(
-        long,
-        global = true,
-        env = "COUNTERSIGN_CLIENT_SECRET_FILE",
-        value_name = "PATH"
+        help = "The file with its secret, or `-` for stdin; without it the variable \
+                COUNTERSIGN_CLIENT_SECRET counts, or the terminal is asked \
+                [env: COUNTERSIGN_CLIENT_SECRET_FILE]"
     )]
-    client_secret_file: Option<PathBuf>,
-    /// Call as this client of a running `countersign dev`: issuer, introspector, revoker
-    /// or admin
-    #[arg(
-        long = "as",
-        global = true,
-        value_name = "NAME",
-        conflicts_with = "client_id"
-    )]
-    r#as: Option<String>,
-    /// The `dev.json` of that `countersign dev`
-    #[arg(
-        long,
-        global = true,
-        env = "COUNTERSIGN_DEV_JSON",
-        value_name = "PATH",
-        default_value = ".countersign/dev.json"
-    )]
-    dev_json: PathBuf,
-    /// How long a call may take
-    #[arg(long, global = true, value_name = "TIME", default_value = "5s")]
-    timeout: humantime::Duration,
-    /// Print JSON
+    pub(super) client_secret_file: Option<PathBuf>,
+    /// Call as this client of --dev-json
+    #[arg(long = "as", global = true, value_name = "NAME")]
+    pub(super) as_client: Option<String>,
+    /// The `dev.json` that `countersign dev` wrote, for --as
+    #[arg(long, global = true, value_name = "PATH")]
+    pub(super) dev_json: Option<PathBuf>,
+    /// How long to wait for an answer
+    #[arg(long, global = true, value_name = "DURATION")]
+    #[arg(default_value = "5s", value_parser = input::timeout)]
+    pub(super) timeout: Duration,
+    /// Print JSON instead of text, errors too
     #[arg(long, global = true)]
     pub(super) json: bool,
 }
 
-/// Adds the caller's credentials and the deadline to each call.
+/// A channel to the authority; what is called over it carries the caller's
+/// credentials and the deadline.
+pub struct Connection {
+    channel: Channel,
+    authorize: Authorize,
+}
+
+type Authorized = InterceptedService<Channel, Authorize>;
+
+impl Connection {
+    /// Finds the credentials and connects.
+    pub async fn open(options: &CallOptions, stdin: &mut Stdin) -> Result<Self, Failure> {
+        let credentials = Credentials::find(options, &|name| env::var_os(name), stdin)?;
+        let target = credentials
+            .target
+            .clone()
+            .unwrap_or_else(|| DEFAULT_TARGET.to_owned());
+        let channel = endpoint(&target)?
+            .connect_timeout(options.timeout)
+            .connect()
+            .await
+            .map_err(|error| Failure::unreachable(&target, &error))?;
+        let authorize = Authorize {
+            header: credentials.header()?,
+            timeout: options.timeout,
+        };
+        Ok(Self { channel, authorize })
+    }
+
+    /// The token calls.
+    pub fn tokens(&self) -> TokenAuthorityServiceClient<Authorized> {
+        TokenAuthorityServiceClient::with_interceptor(self.channel.clone(), self.authorize.clone())
+            .max_decoding_message_size(MAX_ANSWER_BYTES)
+    }
+
+    /// The calls about clients and users.
+    pub fn directory(&self) -> DirectoryServiceClient<Authorized> {
+        DirectoryServiceClient::with_interceptor(self.channel.clone(), self.authorize.clone())
+            .max_decoding_message_size(MAX_ANSWER_BYTES)
+    }
+}
+
+/// Adds the credentials and the deadline to every call.
 #[derive(Clone)]
-pub(super) struct Caller {
-    authorization: MetadataValue<Ascii>,
+pub struct Authorize {
+    header: MetadataValue<Ascii>,
     timeout: Duration,
 }
 
-impl Interceptor for Caller {
+impl Interceptor for Authorize {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         request
             .metadata_mut()
-            .insert("authorization", self.authorization.clone());
+            .insert("authorization", self.header.clone());
         request.set_timeout(self.timeout);
         Ok(request)
     }
 }
 
-type Service = InterceptedService<Channel, Caller>;
-
-impl CallArgs {
-    /// A client of the token calls.
-    pub(super) async fn tokens(&self) -> Result<TokenAuthorityServiceClient<Service>, Failure> {
-        let (channel, caller) = self.connect().await?;
-        Ok(TokenAuthorityServiceClient::with_interceptor(
-            channel, caller,
-        ))
-    }
-
-    /// A client of the directory's calls.
-    pub(super) async fn directory(&self) -> Result<DirectoryServiceClient<Service>, Failure> {
-        let (channel, caller) = self.connect().await?;
-        Ok(DirectoryServiceClient::with_interceptor(channel, caller))
-    }
-
-    async fn connect(&self) -> Result<(Channel, Caller), Failure> {
-        let (target, client_id, secret) = self.caller()?;
-        let pair = Zeroizing::new(format!("{client_id}:{}", secret.trim()));
-        let header = Zeroizing::new(format!("Basic {}", STANDARD.encode(pair.as_bytes())));
-        let mut authorization: MetadataValue<Ascii> = header
-            .parse()
-            .map_err(|_| Failure::input("the client id or secret is not visible ASCII"))?;
-        authorization.set_sensitive(true);
-        let timeout = Duration::from(self.timeout);
-        let endpoint = Endpoint::from_shared(target.clone())
-            .map_err(|_| Failure::input(format!("--target {target} is not a URL")))?
-            .connect_timeout(timeout);
-        let channel = endpoint.connect().await.map_err(|_| {
-            Failure::new(
-                Exit::Unavailable,
-                format!("cannot reach a server at {target}"),
-            )
-        })?;
-        Ok((
-            channel,
-            Caller {
-                authorization,
-                timeout,
-            },
-        ))
-    }
-
-    fn caller(&self) -> Result<(String, String, Zeroizing<String>), Failure> {
-        if let Some(name) = &self.r#as {
-            return self.dev_caller(name);
-        }
-        let target = self
-            .target
-            .clone()
-            .unwrap_or_else(|| "http://127.0.0.1:7300".to_owned());
-        let client_id = self.client_id.clone().ok_or_else(|| {
-            Failure::input("who calls? Give --client-id, or --as with a running `countersign dev`")
-        })?;
-        Ok((target, client_id, self.secret()?))
-    }
-
-    fn dev_caller(&self, name: &str) -> Result<(String, String, Zeroizing<String>), Failure> {
-        let file = self.dev_json.display();
-        let dev = Description::read(&self.dev_json).ok_or_else(|| {
-            Failure::input(format!(
-                "--dev-json {file}: no running `countersign dev` wrote it"
-            ))
-        })?;
-        let client = dev
-            .clients
-            .into_iter()
-            .find(|client| client.name == name)
-            .ok_or_else(|| {
-                Failure::input(format!("--as {name}: {file} has no client of that name"))
-            })?;
-        let target = self.target.clone().unwrap_or(dev.endpoint);
-        Ok((
-            target,
-            client.client_id.to_string(),
-            Zeroizing::new(client.client_secret),
-        ))
-    }
-
-    fn secret(&self) -> Result<Zeroizing<String>, Failure> {
-        if let Some(path) = &self.client_secret_file {
-            return read_secret(path, "--client-secret-file");
-        }
-        if let Ok(secret) = std::env::var("COUNTERSIGN_CLIENT_SECRET") {
-            return Ok(Zeroizing::new(secret));
-        }
-        if !std::io::stdin().is_terminal() {
-            return Err(Failure::input(
-                "the client's secret? Give --client-secret-file, or set COUNTERSIGN_CLIENT_SECRET",
-            ));
-        }
-        rpassword::prompt_password("Client secret: ")
-            .map(Zeroizing::new)
-            .map_err(|error| Failure::input(format!("cannot read the secret: {error}")))
+fn endpoint(target: &str) -> Result<Endpoint, Failure> {
+    let bad = |why: &str| Failure::Input(format!("the target `{target}`: {why}"));
+    let endpoint = Endpoint::from_shared(target.to_owned())
+        .map_err(|_| bad("expected an address like http://127.0.0.1:7300"))?;
+    match endpoint.uri().scheme_str() {
+        Some("http") => Ok(endpoint),
+        Some("https") => Err(bad(
+            "this client speaks no TLS; go through the mesh, a port-forward or a proxy",
+        )),
+        _ => Err(bad("expected an address like http://127.0.0.1:7300")),
     }
 }
 
-/// Reads something secret from a file, or from stdin where the path is `-`.
-pub(super) fn read_secret(path: &Path, option: &str) -> Result<Zeroizing<String>, Failure> {
-    let mut text = Zeroizing::new(String::new());
-    let read = if path == Path::new("-") {
-        std::io::stdin().read_to_string(&mut text).map(drop)
-    } else {
-        std::fs::read_to_string(path).map(|read| *text = read)
-    };
-    read.map_err(|error| Failure::input(format!("{option} {}: {error}", path.display())))?;
-    let trimmed = text.trim();
-    Ok(Zeroizing::new(trimmed.to_owned()))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_is_an_http_address() {
+        assert!(endpoint("http://[::1]:7300").is_ok());
+        for bad in ["", "localhost", "localhost:7300", "https://a", "ftp://a"] {
+            assert!(endpoint(bad).is_err(), "{bad}");
+        }
+    }
 }

@@ -1,128 +1,147 @@
-//! How a command ends, and with which exit code.
+//! Why a command failed, as a person or a script reads it, and its exit code.
 
-use crate::{grpc::status::code_name, proto::ERROR_DOMAIN};
-use serde_json::json;
-use std::{
-    fmt::{self, Write as _},
-    process::ExitCode,
+use super::{
+    exit::Exit,
+    output,
+    printable::{printable, printable_json},
+    status,
 };
-use tonic::{Code, Status};
-use tonic_types::StatusExt as _;
+use serde_json::{Value, json};
+use std::{error::Error, io};
+use tonic::{Status, TimeoutExpired};
 
-/// The exit codes, as README documents them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Exit {
-    /// The call was refused, or the command failed.
-    Failed = 1,
-    /// Bad configuration or input.
-    Configuration = 64,
-    /// The database's tables, or its durability, are not what serving needs.
-    Unsuitable = 65,
-    /// The server or the database cannot be reached.
-    Unavailable = 69,
-    /// The database's schema is beyond what this binary knows.
-    Schema = 76,
-    /// Credentials or rights were refused.
-    Credentials = 77,
+/// Why a command failed.
+#[derive(Debug)]
+pub enum Failure {
+    /// What the person or the environment gave is unusable.
+    Input(String),
+    /// Nobody answers at the target.
+    Unreachable {
+        /// Where it was tried.
+        target: String,
+        /// The transport's reasons, the outermost first.
+        cause: String,
+    },
+    /// The server's answer to a call.
+    Call(Box<Status>),
+    /// The answer came, but could not be written.
+    Output(io::Error),
+    /// A command with rights of its own failed.
+    Command {
+        /// With this exit code.
+        exit: Exit,
+        /// Why.
+        message: String,
+    },
 }
 
-/// Why a command failed: what it says, and the exit code.
-#[derive(Debug)]
-pub(super) struct Failure {
-    exit: Exit,
-    message: String,
-    /// The same for scripts, where a server refused a call.
-    details: Option<serde_json::Value>,
+impl From<Status> for Failure {
+    fn from(status: Status) -> Self {
+        // The channel's own deadline comes out as CANCELLED by the transport.
+        let expired = chain(&status).any(<dyn Error>::is::<TimeoutExpired>);
+        Self::Call(Box::new(if expired {
+            Status::deadline_exceeded(
+                "no answer within --timeout; it may have been done all the same",
+            )
+        } else {
+            status
+        }))
+    }
 }
 
 impl Failure {
-    /// A failure with its sentence.
-    pub(super) fn new(exit: Exit, message: impl fmt::Display) -> Self {
-        Self {
+    /// A failure of a command that calls nobody.
+    pub fn new(exit: Exit, message: impl ToString) -> Self {
+        Self::Command {
             exit,
             message: message.to_string(),
-            details: None,
         }
     }
 
-    /// A failure with the whole chain of its causes.
-    pub(super) fn with_causes(exit: Exit, error: &dyn std::error::Error) -> Self {
-        let mut message = error.to_string();
-        let mut cause = error.source();
-        while let Some(next) = cause {
-            // Writing to a string does not fail.
-            let _ = write!(message, ": {next}");
-            cause = next.source();
+    /// The same with the whole chain of its causes.
+    pub fn with_causes(exit: Exit, error: &(dyn Error + 'static)) -> Self {
+        Self::Command {
+            exit,
+            message: causes(error),
         }
-        Self::new(exit, message)
     }
 
-    /// Bad input of the command line.
-    pub(super) fn input(message: impl fmt::Display) -> Self {
-        Self::new(Exit::Configuration, message)
+    /// A transport's failure before any call was sent.
+    pub fn unreachable(target: &str, error: &(dyn Error + 'static)) -> Self {
+        Self::Unreachable {
+            target: target.to_owned(),
+            cause: causes(error),
+        }
     }
 
-    /// Says it on stderr, and gives the exit code.
-    pub(super) fn report(&self, json: bool) -> ExitCode {
-        match (&self.details, json) {
-            (Some(details), true) => eprintln!("{details}"),
-            (None, true) => eprintln!("{}", json!({ "message": self.message })),
-            (_, false) => eprintln!("countersign: {}", self.message),
+    /// The exit code that tells a script what it can do.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Input(_) => Exit::BadInput,
+            Self::Unreachable { .. } => Exit::Unreachable,
+            Self::Output(_) => Exit::Refused,
+            Self::Call(status) => status::exit(status),
+            Self::Command { exit, .. } => *exit,
         }
-        ExitCode::from(self.exit as u8)
+    }
+
+    /// Writes the failure to stderr: text for people, or one line of JSON.
+    pub fn report(&self, json: bool) {
+        if json {
+            output::say(&(printable_json(&self.json().to_string()) + "\n"));
+        } else {
+            output::say(&self.text());
+        }
+    }
+
+    fn text(&self) -> String {
+        match self {
+            Self::Input(message) => format!("error: {}\n", printable(message)),
+            // Several lines, where several things are wrong.
+            Self::Command { message, .. } => {
+                let lines: Vec<_> = message.lines().map(printable).collect();
+                format!("error: {}\n", lines.join("\n"))
+            }
+            Self::Unreachable { target, cause } => {
+                format!("error: {target} cannot be reached: {cause}\n")
+            }
+            Self::Output(error) => format!("error: the answer cannot be written: {error}\n"),
+            Self::Call(status) => status::text(status),
+        }
+    }
+
+    fn json(&self) -> Value {
+        match self {
+            Self::Call(status) => json!({ "error": status::json(status) }),
+            Self::Input(message) | Self::Command { message, .. } => {
+                json!({ "error": { "message": message } })
+            }
+            Self::Unreachable { target, cause } => {
+                json!({ "error": { "message": format!("{target} cannot be reached: {cause}") } })
+            }
+            Self::Output(error) => {
+                json!({ "error": { "message": format!("the answer cannot be written: {error}") } })
+            }
+        }
     }
 }
 
-/// What a server answered instead: code, reason and message, then each bad field.
-impl From<Status> for Failure {
-    fn from(status: Status) -> Self {
-        let details = status.get_error_details();
-        let info = details
-            .error_info()
-            .filter(|info| info.domain == ERROR_DOMAIN);
-        let reason = info.map(|info| info.reason.clone()).unwrap_or_default();
-        let code = code_name(status.code());
-        let mut message = format!("{code} {reason}: {}", status.message());
-        let violations = details
-            .bad_request()
-            .map(|bad| bad.field_violations.clone())
-            .unwrap_or_default();
-        // Writing to a string does not fail.
-        for violation in &violations {
-            let _ = write!(
-                message,
-                "\n  {}: {}",
-                violation.field, violation.description
-            );
+/// An error and its causes in one line, the outermost first.
+pub fn causes(error: &(dyn Error + 'static)) -> String {
+    let mut text = String::new();
+    for cause in chain(error).map(ToString::to_string) {
+        // Some of the transport's errors print their cause themselves.
+        if text.ends_with(&cause) {
+            continue;
         }
-        let retry = details.retry_info().and_then(|retry| retry.retry_delay);
-        if let Some(retry) = retry {
-            let _ = write!(
-                message,
-                "\n  try again in {}",
-                humantime::format_duration(retry)
-            );
+        if !text.is_empty() {
+            text.push_str(": ");
         }
-        let exit = match status.code() {
-            Code::Unavailable => Exit::Unavailable,
-            Code::PermissionDenied => Exit::Credentials,
-            Code::Unauthenticated if reason.starts_with("CREDENTIALS_") => Exit::Credentials,
-            _ => Exit::Failed,
-        };
-        let fields: Vec<_> = violations
-            .iter()
-            .map(|one| json!({ "field": one.field, "description": one.description }))
-            .collect();
-        let details = json!({
-            "code": code,
-            "reason": reason,
-            "message": status.message(),
-            "field_violations": fields,
-        });
-        Self {
-            exit,
-            message,
-            details: Some(details),
-        }
+        text.push_str(&cause);
     }
+    text
+}
+
+fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| error.source())
 }

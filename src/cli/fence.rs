@@ -1,22 +1,17 @@
 //! `countersign fence`.
 
-use super::{
-    failure::{Exit, Failure},
-    migrate::DatabaseArgs,
-    output,
-};
+use super::{exit::Exit, failure::Failure, migrate::DatabaseArgs, output};
 use crate::store::{self, StoreError};
 use clap::Args;
 use std::io::{BufRead as _, IsTerminal as _};
 
-/// Cut off every token and session that exists, with database rights.
-///
 /// After the restore of a backup, or the promotion of a standby that lacked commits, what
 /// was revoked may be alive again. The fence ends all of it: every user logs in again, every
 /// client fetches new tokens. Clients, their secrets and users stay.
-///
-/// Example: countersign fence --database-url-file /etc/countersign/migrate-url --yes
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  countersign fence --database-url-file /etc/countersign/migrate-url --yes")]
 pub(super) struct FenceArgs {
     #[command(flatten)]
     database: DatabaseArgs,
@@ -26,27 +21,29 @@ pub(super) struct FenceArgs {
 }
 
 /// Raises the fence.
-pub(super) async fn run(args: FenceArgs) -> Result<(), Failure> {
+pub(super) async fn run(args: FenceArgs) -> Result<Exit, Failure> {
     let url = args.database.read()?;
     if !args.yes && !confirmed()? {
-        return Err(Failure::input("nothing was done"));
+        return Err(Failure::new(Exit::BadInput, "nothing was done"));
     }
     let not_before = store::fence(&url).await.map_err(|error| {
         let exit = match error.root() {
-            StoreError::Unavailable(_) | StoreError::NotMigrated(_) => Exit::Unavailable,
-            _ => Exit::Failed,
+            StoreError::Unavailable(_) | StoreError::NotMigrated(_) => Exit::Unreachable,
+            _ => Exit::Refused,
         };
         Failure::with_causes(exit, &error)
     })?;
-    output::say(&format!(
+    let text = format!(
         "fenced: what was created up to {} is dead\n",
         not_before.to_rfc3339()
-    ))
+    );
+    output::write(text.as_bytes())
 }
 
 fn confirmed() -> Result<bool, Failure> {
     if !std::io::stdin().is_terminal() {
-        return Err(Failure::input(
+        return Err(Failure::new(
+            Exit::BadInput,
             "this ends every session of every user; say --yes",
         ));
     }
@@ -55,6 +52,6 @@ fn confirmed() -> Result<bool, Failure> {
     std::io::stdin()
         .lock()
         .read_line(&mut answer)
-        .map_err(Failure::input)?;
+        .map_err(|error| Failure::new(Exit::BadInput, error))?;
     Ok(answer.trim() == "fence")
 }

@@ -1,6 +1,6 @@
 //! `countersign migrate`: makes the database ready, or says what is missing.
 
-use super::failure::{Exit, Failure};
+use super::{exit::Exit, failure::Failure, output};
 use crate::store::{
     DatabaseUrl,
     catalog::Extent,
@@ -9,14 +9,14 @@ use crate::store::{
 use clap::Args;
 use std::path::PathBuf;
 
-/// Migrate the database, with the rights to do so.
-///
 /// Forward only and safe to repeat. On a database that holds the documented tables already,
 /// nothing of them is touched but what is missing. The role that serves is created and
 /// given its least rights.
-///
-/// Example: countersign migrate --database-url-file /etc/countersign/migrate-url
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  countersign migrate --database-url-file /etc/countersign/migrate-url
+  countersign migrate --check")]
 pub(super) struct MigrateArgs {
     #[command(flatten)]
     database: DatabaseArgs,
@@ -44,7 +44,7 @@ pub(super) struct DatabaseArgs {
 impl DatabaseArgs {
     /// Reads the URL from the file or from the environment.
     pub(super) fn read(&self) -> Result<DatabaseUrl, Failure> {
-        let configuration = |message: String| Failure::new(Exit::Configuration, message);
+        let configuration = |message: String| Failure::new(Exit::BadInput, message);
         let variable = std::env::var("COUNTERSIGN_DATABASE_URL").ok();
         let text = match (&self.database_url_file, variable) {
             (Some(path), _) => std::fs::read_to_string(path).map_err(|error| {
@@ -64,7 +64,7 @@ impl DatabaseArgs {
 }
 
 /// Migrates, or tells what would be done.
-pub(super) async fn run(args: MigrateArgs) -> Result<(), Failure> {
+pub(super) async fn run(args: MigrateArgs) -> Result<Exit, Failure> {
     let url = args.database.read()?;
     let options = MigrateOptions {
         serving_role: args.serving_role,
@@ -72,50 +72,46 @@ pub(super) async fn run(args: MigrateArgs) -> Result<(), Failure> {
     };
     if args.check {
         let report = migrate::check(url.config(), Extent::CountForeignRows).await?;
-        print!("{report}");
+        output::write(report.to_string().as_bytes())?;
         return if report.is_exact() {
-            println!("exact: the database is as documented");
-            Ok(())
+            output::write(b"exact: the database is as documented\n")
         } else {
             let message = "the database is not as documented; each difference stands above";
-            Err(Failure::new(Exit::Failed, message))
+            Err(Failure::new(Exit::Refused, message))
         };
     }
     if args.dry_run {
         for step in migrate::dry_run(url.config(), &options).await? {
-            println!("{step}");
+            output::write(format!("{step}\n").as_bytes())?;
         }
-        return Ok(());
+        return Ok(Exit::Ok);
     }
-    let report = migrate::migrate(url.config(), &options, |line| eprintln!("{line}")).await?;
+    let progress = |line: &str| output::say(&format!("{line}\n"));
+    let report = migrate::migrate(url.config(), &options, progress).await?;
     for difference in &report.tolerated {
-        println!("{difference}");
+        output::write(format!("{difference}\n").as_bytes())?;
     }
-    println!(
-        "{}",
-        if report.changed() {
-            "migrated"
-        } else {
-            "nothing to do"
-        }
-    );
-    Ok(())
+    output::write(if report.changed() {
+        b"migrated\n"
+    } else {
+        b"nothing to do\n"
+    })
 }
 
 impl From<MigrateError> for Failure {
     fn from(error: MigrateError) -> Self {
         let exit = match &error {
-            MigrateError::Unreachable(_) | MigrateError::NoSuchDatabase(_) => Exit::Unavailable,
+            MigrateError::Unreachable(_) | MigrateError::NoSuchDatabase(_) => Exit::Unreachable,
             MigrateError::WrongPassword(_) | MigrateError::InsufficientRights { .. } => {
                 Exit::Credentials
             }
-            MigrateError::NewerSchema { .. } => Exit::Schema,
+            MigrateError::NewerSchema { .. } => Exit::SchemaBeyond,
             MigrateError::Refused(_)
             | MigrateError::Incomplete(_)
             | MigrateError::Divergent { .. }
             | MigrateError::Gap(_)
             | MigrateError::Contradicted { .. } => Exit::Unsuitable,
-            MigrateError::Busy { .. } | MigrateError::Failed { .. } => Exit::Failed,
+            MigrateError::Busy { .. } | MigrateError::Failed { .. } => Exit::Refused,
         };
         Self::with_causes(exit, &error)
     }

@@ -1,43 +1,47 @@
-//! The commands for people: over gRPC like any caller, or with database rights.
+//! The commands for people, and the options that they share.
 
 mod bootstrap;
-mod client;
-mod connection;
+pub mod client;
+pub mod completions;
+pub mod connection;
+mod credentials;
 mod dev;
-mod failure;
+pub mod exit;
+pub mod failure;
 mod fence;
-mod keys;
+pub mod input;
+pub mod keys;
 mod migrate;
-mod output;
+pub mod output;
+mod paging;
 pub mod postgres;
+mod printable;
+mod records;
 mod serve;
-mod session;
-mod terms;
-mod token;
-mod user;
+pub mod session;
+mod settings;
+mod status;
+pub mod token;
+pub mod user;
 
-use clap::{CommandFactory as _, Parser, Subcommand};
-use clap_complete::Shell;
-use connection::CallArgs;
+use clap::{Parser, Subcommand};
+use connection::CallOptions;
+use exit::Exit;
 use failure::Failure;
 use std::process::ExitCode;
 
-/// Countersign, a gRPC-only token authority for service meshes.
-///
-/// Exit codes: 0 done; 1 refused or failed; 2 wrong usage; 64 bad configuration or input;
-/// 65 the database's tables or durability are not what serving needs; 69 the server or the
-/// database cannot be reached; 76 the schema is beyond this binary; 77 credentials or
-/// rights were refused.
-#[derive(Debug, Parser)]
-#[command(version, max_term_width = 100)]
+/// Countersign, a gRPC-only token authority over `PostgreSQL`
+#[derive(Parser)]
+#[command(name = "countersign", version, about, after_long_help = exit::HELP)]
+#[command(arg_required_else_help = true)]
 pub struct Cli {
-    #[command(flatten)]
-    call: CallArgs,
     #[command(subcommand)]
     command: Command,
+    #[command(flatten)]
+    options: CallOptions,
 }
 
-#[derive(Debug, Subcommand)]
+#[derive(Subcommand)]
 enum Command {
     /// Run a token authority from nothing, to try and to develop against
     Dev(dev::DevArgs),
@@ -50,60 +54,133 @@ enum Command {
     /// Issue, rotate, revoke and introspect tokens
     #[command(subcommand)]
     Token(token::TokenCommand),
-    /// List and revoke sessions
+    /// List and end sessions
     #[command(subcommand)]
     Session(session::SessionCommand),
-    /// Keep clients
+    /// Keep the clients that the authority serves
     #[command(subcommand)]
     Client(client::ClientCommand),
-    /// Keep users
+    /// Keep the users that the authority knows
     #[command(subcommand)]
     User(user::UserCommand),
-    /// Make keys
+    /// Make keys for the key file
     #[command(subcommand)]
     Keys(keys::KeysCommand),
-    /// Print a completion script for a shell
-    Completions {
-        /// The shell
-        shell: Shell,
-    },
+    /// Print what a shell needs to complete these commands
+    #[command(after_long_help = "\
+Examples:
+  countersign completions bash > /etc/bash_completion.d/countersign
+  countersign completions fish | source")]
+    Completions(completions::CompletionsArgs),
 }
 
-/// Runs a command, and says on stderr why it failed.
+/// Reads the command line. What clap has to say, help or an error, it has said
+/// when this returns its exit code.
+pub fn parse() -> Result<Cli, ExitCode> {
+    Cli::try_parse().map_err(|error| {
+        let text = error.render().to_string();
+        let safe = printable::without_tokens(&text);
+        if error.use_stderr() && safe != text {
+            output::say(&safe);
+        } else {
+            // Nobody reads what a closed pipe does not take.
+            let _ = error.print();
+        }
+        ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Exit::Usage as u8))
+    })
+}
+
+/// Runs a command, says on stderr why it failed, and returns its exit code.
 pub async fn run(cli: Cli) -> ExitCode {
-    let Cli { call, command } = cli;
-    let json = call.json;
-    match dispatch(call, command).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(json),
-    }
+    let Cli { command, options } = cli;
+    let exit = dispatch(command, &options).await.unwrap_or_else(|failure| {
+        failure.report(options.json);
+        failure.exit()
+    });
+    exit.into()
 }
 
-async fn dispatch(call: CallArgs, command: Command) -> Result<(), Failure> {
+async fn dispatch(command: Command, options: &CallOptions) -> Result<Exit, Failure> {
     match command {
-        Command::Dev(args) => dev::run(args).await,
-        Command::Serve(args) => serve::run(*args).await,
+        Command::Dev(args) => dev::run(args).await.map(|()| Exit::Ok),
+        Command::Serve(args) => serve::run(*args).await.map(|()| Exit::Ok),
         Command::Migrate(args) => migrate::run(args).await,
         Command::Fence(args) => fence::run(args).await,
-        Command::Token(command) => token::run(call, command).await,
-        Command::Session(command) => session::run(call, command).await,
-        Command::Client(command) => client::run(call, command).await,
-        Command::User(command) => user::run(call, command).await,
-        Command::Keys(command) => keys::run(command),
-        Command::Completions { shell } => {
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Cli::command(), "countersign", &mut script);
-            output::say(&String::from_utf8_lossy(&script))
-        }
+        Command::Token(command) => token::run(command, options).await,
+        Command::Session(command) => session::run(command, options).await,
+        Command::Client(command) => client::run(command, options).await,
+        Command::User(command) => user::run(command, options).await,
+        Command::Keys(command) => keys::run(&command),
+        Command::Completions(args) => completions::run(&args),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::CommandFactory as _;
+
+    fn refused(line: &str) -> bool {
+        Cli::try_parse_from(line.split_whitespace()).is_err()
+    }
 
     #[test]
-    fn the_command_line_is_consistent() {
+    fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_examples_and_they_parse() {
+        fn walk(command: &clap::Command, path: &str) {
+            for sub in command.get_subcommands() {
+                walk(sub, &format!("{path} {}", sub.get_name()));
+            }
+            if command.has_subcommands() {
+                return;
+            }
+            let help = command.get_after_long_help();
+            let help = help.unwrap_or_else(|| panic!("`{path}` has no examples"));
+            let help = help.to_string().replace("\\\n", "");
+            for line in help.lines().skip(1) {
+                let example = line.split(['<', '>', '|']).next().unwrap_or_default();
+                assert!(example.trim().starts_with(path), "`{line}`");
+                let parsed = Cli::try_parse_from(example.split_whitespace());
+                assert!(parsed.is_ok(), "`{line}`: {}", parsed.err().unwrap());
+            }
+        }
+        walk(&Cli::command(), "countersign");
+    }
+
+    #[test]
+    fn options_for_calls_stand_before_or_after_the_command() {
+        let words = "countersign --json token issue --timeout 2s --as issuer --dev-json x";
+        let cli = Cli::try_parse_from(words.split_whitespace()).ok().unwrap();
+        assert!(cli.options.json);
+        assert_eq!(cli.options.timeout.as_secs(), 2);
+        assert_eq!(cli.options.as_client.as_deref(), Some("issuer"));
+    }
+
+    #[test]
+    fn exactly_one_target_is_revoked() {
+        let id = "0198c0de-0000-7000-8000-000000000001";
+        for bad in [
+            String::new(),
+            format!("--session-id {id} --subject {id}"),
+            format!("--session-id {id} --except {id}"),
+            "--refresh-token - --token-file x".to_owned(),
+        ] {
+            assert!(
+                refused(&format!("countersign session revoke {bad}")),
+                "{bad}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_token_comes_from_one_place_and_a_secret_never_from_an_option() {
+        assert!(refused("countersign token rotate"));
+        assert!(refused("countersign token rotate - --token-file x"));
+        assert!(refused("countersign token introspect a --token-file x"));
+        assert!(refused("countersign token issue --client-secret x"));
     }
 }

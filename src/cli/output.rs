@@ -1,231 +1,223 @@
-//! Prints answers: any message of the proto, by its descriptor, for people or as JSON.
+//! How an answer is printed: JSON under the proto's names, or aligned text.
 //!
-//! JSON has the proto's field names, times in RFC 3339, durations in text, and the names of
-//! enums without their prefix. Fields that are not set are left out.
+//! Both are made from one [`Record`], so that neither can say what the other
+//! does not.
 
-use super::failure::{Exit, Failure};
-use crate::proto::DESCRIPTORS;
-use chrono::DateTime;
-use prost::Message;
-use prost_reflect::{
-    DescriptorPool, DynamicMessage, EnumDescriptor, Kind, ReflectMessage as _, Value,
+use super::{
+    exit::Exit,
+    failure::Failure,
+    printable::{printable, printable_json},
 };
-use serde_json::{Map, Value as Json};
+use serde::{Serialize, Serializer};
 use std::{
-    io::{ErrorKind, Write as _},
-    time::Duration,
+    fmt::Write as _,
+    io::{self, Write as _},
 };
 
-/// Fields that say something when they are not set, too.
-const ALWAYS: [&str; 3] = ["active", "generation", "revoked_sessions"];
-
-/// Prints a message of that name, such as `countersign.v1.IssueTokenResponse`.
-pub(super) fn print<M: Message>(message: &M, name: &str, json: bool) -> Result<(), Failure> {
-    let value = to_json(message, name)?;
-    say(&if json {
-        format!("{value:#}\n")
-    } else {
-        for_people(&value)
-    })
+/// An answer's fields, in the proto's order and under its names.
+#[derive(Default)]
+#[must_use]
+pub struct Record {
+    fields: Vec<(&'static str, Value)>,
 }
 
-/// Writes to stdout; a reader that has gone away, as `head` does, is no failure.
-pub(super) fn say(text: &str) -> Result<(), Failure> {
-    match std::io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::new(
-            Exit::Failed,
-            format!("cannot write to stdout: {error}"),
-        )),
-        _ => Ok(()),
+enum Value {
+    Text(String),
+    List(Vec<String>),
+    Number(u32),
+    Flag(bool),
+    Time(prost_types::Timestamp),
+    Span(prost_types::Duration),
+    /// Stands inline in the text.
+    Nested(Record),
+    /// One line each in the text.
+    Rows(Vec<Record>),
+    /// A block each in the text; present when empty, since it is the answer.
+    Blocks(Vec<Record>),
+}
+
+impl Record {
+    /// A string; absent when empty.
+    pub fn text(self, name: &'static str, value: String) -> Self {
+        let present = !value.is_empty();
+        self.with(name, present.then_some(Value::Text(value)))
     }
-}
 
-/// A message as JSON.
-pub(super) fn to_json<M: Message>(message: &M, name: &str) -> Result<Json, Failure> {
-    let defect = |what: String| Failure::new(Exit::Failed, format!("cannot print {name}: {what}"));
-    let pool = DescriptorPool::decode(DESCRIPTORS).map_err(|error| defect(error.to_string()))?;
-    let descriptor = pool
-        .get_message_by_name(name)
-        .ok_or_else(|| defect("it is not in the proto".to_owned()))?;
-    let message = DynamicMessage::decode(descriptor, message.encode_to_vec().as_slice())
-        .map_err(|error| defect(error.to_string()))?;
-    Ok(message_to_json(&message))
-}
-
-fn message_to_json(message: &DynamicMessage) -> Json {
-    let number = |name: &str| {
-        message
-            .get_field_by_name(name)
-            .and_then(|value| match *value {
-                Value::I64(number) => Some(number),
-                Value::I32(number) => Some(i64::from(number)),
-                _ => None,
-            })
-    };
-    let (seconds, nanos) = (
-        number("seconds").unwrap_or_default(),
-        number("nanos").unwrap_or_default(),
-    );
-    match message.descriptor().full_name() {
-        "google.protobuf.Timestamp" => {
-            let at = DateTime::from_timestamp(seconds, u32::try_from(nanos).unwrap_or_default());
-            at.map(|at| at.to_rfc3339()).into()
-        }
-        "google.protobuf.Duration" => {
-            let whole = Duration::from_secs(u64::try_from(seconds).unwrap_or_default());
-            let rest = Duration::from_nanos(u64::try_from(nanos).unwrap_or_default());
-            humantime::format_duration(whole + rest).to_string().into()
-        }
-        _ => {
-            // In the order of the proto, which is the order of importance.
-            let mut fields = Map::new();
-            let told = |name: &str| ALWAYS.contains(&name);
-            let descriptor = message.descriptor();
-            for field in descriptor
-                .fields()
-                .filter(|field| message.has_field(field) || told(field.name()))
-            {
-                let value = value_to_json(&message.get_field(&field), &field.kind());
-                fields.insert(field.name().to_owned(), value);
-            }
-            Json::Object(fields)
-        }
+    /// Strings; absent when there are none.
+    pub fn list(self, name: &'static str, values: Vec<String>) -> Self {
+        let present = !values.is_empty();
+        self.with(name, present.then_some(Value::List(values)))
     }
-}
 
-fn value_to_json(value: &Value, kind: &Kind) -> Json {
-    match value {
-        Value::Bool(value) => (*value).into(),
-        Value::I32(value) => (*value).into(),
-        Value::I64(value) => (*value).into(),
-        Value::U32(value) => (*value).into(),
-        Value::U64(value) => (*value).into(),
-        Value::F32(value) => (*value).into(),
-        Value::F64(value) => (*value).into(),
-        Value::String(value) => value.clone().into(),
-        Value::Message(message) => message_to_json(message),
-        Value::List(values) => values
-            .iter()
-            .map(|value| value_to_json(value, kind))
-            .collect(),
-        Value::EnumNumber(number) => match kind {
-            Kind::Enum(descriptor) => short_name(descriptor, *number).into(),
-            _ => (*number).into(),
-        },
-        // The contract has neither maps nor bytes.
-        Value::Bytes(_) | Value::Map(_) => Json::Null,
+    /// A number, zero included.
+    pub fn number(self, name: &'static str, value: u32) -> Self {
+        self.with(name, Some(Value::Number(value)))
     }
-}
 
-/// `TOKEN_TYPE_BEARER` of `TokenType` is `BEARER`.
-fn short_name(descriptor: &EnumDescriptor, number: i32) -> String {
-    let Some(value) = descriptor.get_value(number) else {
-        return number.to_string();
-    };
-    let mut prefix = String::new();
-    for (at, c) in descriptor.name().char_indices() {
-        if at > 0 && c.is_uppercase() {
-            prefix.push('_');
-        }
-        prefix.push(c.to_ascii_uppercase());
+    /// A truth, false included.
+    pub fn flag(self, name: &'static str, value: bool) -> Self {
+        self.with(name, Some(Value::Flag(value)))
     }
-    prefix.push('_');
-    value
-        .name()
-        .strip_prefix(&prefix)
-        .unwrap_or(value.name())
-        .to_owned()
-}
 
-/// Aligned lines; the members of a list of messages stand apart.
-fn for_people(value: &Json) -> String {
-    let mut lines = Vec::new();
-    flatten("", value, &mut lines);
-    let width = lines
-        .iter()
-        .map(|(name, _)| name.len())
-        .max()
-        .unwrap_or_default();
-    lines
-        .into_iter()
-        .map(|(name, text)| {
-            if name.is_empty() {
-                "\n".to_owned()
-            } else {
-                format!("{name:width$}  {text}\n")
-            }
-        })
-        .collect()
-}
+    /// A moment (RFC 3339, UTC); absent when unset.
+    pub fn time(self, name: &'static str, value: Option<prost_types::Timestamp>) -> Self {
+        self.with(name, value.map(Value::Time))
+    }
 
-/// Names within a message are joined by dots; the members of the list that the answer is
-/// bear none of its name.
-fn flatten(name: &str, value: &Json, lines: &mut Vec<(String, String)>) {
-    let within = |field: &str| match name {
-        "" => field.to_owned(),
-        _ => format!("{name}.{field}"),
-    };
-    match value {
-        Json::Object(fields) => {
-            for (field, value) in fields {
-                flatten(&within(field), value, lines);
-            }
+    /// A duration; absent when unset.
+    pub fn span(self, name: &'static str, value: Option<prost_types::Duration>) -> Self {
+        self.with(name, value.map(Value::Span))
+    }
+
+    /// A message; absent when unset.
+    pub fn nested(self, name: &'static str, value: Option<impl Into<Record>>) -> Self {
+        self.with(name, value.map(|value| Value::Nested(value.into())))
+    }
+
+    /// Small messages that belong to this one; absent when there are none.
+    pub fn rows(self, name: &'static str, values: Vec<impl Into<Record>>) -> Self {
+        let present = !values.is_empty();
+        let rows = values.into_iter().map(Into::into).collect();
+        self.with(name, present.then_some(Value::Rows(rows)))
+    }
+
+    /// The messages that were asked for.
+    pub fn blocks(self, name: &'static str, values: Vec<impl Into<Record>>) -> Self {
+        let blocks = values.into_iter().map(Into::into).collect();
+        self.with(name, Some(Value::Blocks(blocks)))
+    }
+
+    fn with(mut self, name: &'static str, value: Option<Value>) -> Self {
+        self.fields.extend(value.map(|value| (name, value)));
+        self
+    }
+
+    /// The names of its fields, for the tests.
+    #[cfg(test)]
+    pub(super) fn names(&self) -> Vec<&'static str> {
+        self.fields.iter().map(|(name, _)| *name).collect()
+    }
+
+    /// Lines of a label and a value, aligned; blocks stand apart.
+    pub(super) fn to_text(&self) -> String {
+        let mut lines = Vec::new();
+        let mut text = String::new();
+        self.collect(&mut lines, &mut text);
+        let width = lines.iter().map(|(label, _)| label.len()).max();
+        let mut own = String::new();
+        for (label, value) in lines {
+            // Writing to a String cannot fail.
+            let _ = writeln!(
+                own,
+                "{label:<width$}  {value}",
+                width = width.unwrap_or_default()
+            );
         }
-        Json::Array(values) if values.iter().any(Json::is_object) => {
-            let is_answer = matches!(name, "clients" | "results" | "sessions");
-            for (at, value) in values.iter().enumerate() {
-                if at > 0 && is_answer {
-                    lines.push((String::new(), String::new()));
+        if !text.is_empty() && !own.is_empty() {
+            text.push('\n');
+        }
+        text + &own
+    }
+
+    fn collect(&self, lines: &mut Vec<(String, String)>, blocks: &mut String) {
+        for (name, value) in &self.fields {
+            match value {
+                Value::Nested(record) => record.collect(lines, blocks),
+                Value::Rows(rows) => {
+                    for row in rows {
+                        lines.push((label(name), row.one_line()));
+                    }
                 }
-                flatten(if is_answer { "" } else { name }, value, lines);
+                Value::Blocks(records) if records.is_empty() => blocks.push_str("none\n"),
+                Value::Blocks(records) => {
+                    let texts: Vec<String> = records.iter().map(Record::to_text).collect();
+                    blocks.push_str(&texts.join("\n"));
+                }
+                plain => lines.push((label(name), plain.to_text())),
             }
         }
-        Json::Array(values) => {
-            let texts: Vec<_> = values.iter().map(text).collect();
-            lines.push((name.to_owned(), texts.join(" ")));
+    }
+
+    fn one_line(&self) -> String {
+        let values: Vec<String> = self
+            .fields
+            .iter()
+            .map(|(_, value)| value.to_text())
+            .collect();
+        values.join("  ")
+    }
+}
+
+impl Value {
+    fn to_text(&self) -> String {
+        match self {
+            Self::Text(text) => printable(text),
+            Self::List(values) => printable(&values.join(" ")),
+            Self::Number(number) => number.to_string(),
+            Self::Flag(flag) => if *flag { "yes" } else { "no" }.to_owned(),
+            Self::Time(time) => time.to_string(),
+            Self::Span(span) => match std::time::Duration::try_from(*span) {
+                Ok(span) => humantime::format_duration(span).to_string(),
+                Err(_) => span.to_string(),
+            },
+            Self::Nested(record) => record.one_line(),
+            Self::Rows(records) | Self::Blocks(records) => {
+                let lines: Vec<String> = records.iter().map(Record::one_line).collect();
+                lines.join("; ")
+            }
         }
-        other => lines.push((name.to_owned(), text(other))),
     }
 }
 
-fn text(value: &Json) -> String {
-    value
-        .as_str()
-        .map_or_else(|| value.to_string(), str::to_owned)
+impl Serialize for Record {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.fields.iter().map(|(name, value)| (name, value)))
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::proto::v1;
-
-    #[test]
-    fn json_has_the_protos_names_and_short_enums() {
-        let message = v1::RotateRefreshResponse {
-            scopes: vec!["read".to_owned(), "write".to_owned()],
-            token_type: v1::TokenType::Bearer.into(),
-            outcome: v1::RotationOutcome::Replayed.into(),
-            generation: 3,
-            access_token_expires_at: Some(prost_types::Timestamp {
-                seconds: 0,
-                nanos: 0,
-            }),
-            ..v1::RotateRefreshResponse::default()
-        };
-        let json = to_json(&message, "countersign.v1.RotateRefreshResponse").unwrap();
-        let expected = serde_json::json!({
-            "token_type": "BEARER",
-            "access_token_expires_at": "1970-01-01T00:00:00+00:00",
-            "scopes": ["read", "write"],
-            "outcome": "REPLAYED",
-            "generation": 3,
-        });
-        assert_eq!(json, expected);
-        assert!(for_people(&json).contains("scopes                   read write\n"));
+impl Serialize for Value {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Text(text) => serializer.serialize_str(text),
+            Self::List(values) => serializer.collect_seq(values),
+            Self::Number(number) => serializer.serialize_u32(*number),
+            Self::Flag(flag) => serializer.serialize_bool(*flag),
+            Self::Time(time) => serializer.collect_str(time),
+            Self::Span(span) => serializer.collect_str(span),
+            Self::Nested(record) => record.serialize(serializer),
+            Self::Rows(records) | Self::Blocks(records) => serializer.collect_seq(records),
+        }
     }
+}
 
-    #[test]
-    fn a_message_that_is_not_in_the_proto_is_a_failure() {
-        assert!(to_json(&(), "countersign.v1.Nothing").is_err());
-    }
+/// Prints an answer to stdout, where its tokens belong.
+pub fn print(answer: impl Into<Record>, json: bool) -> Result<Exit, Failure> {
+    let record = answer.into();
+    let text = if json {
+        let text = serde_json::to_string_pretty(&record).map_err(io::Error::from);
+        printable_json(&text.map_err(Failure::Output)?) + "\n"
+    } else {
+        record.to_text()
+    };
+    write(text.as_bytes())
+}
+
+/// Writes bytes to stdout and says when they did not arrive: a token that was
+/// not written is lost.
+pub fn write(bytes: &[u8]) -> Result<Exit, Failure> {
+    let mut stdout = io::stdout().lock();
+    stdout
+        .write_all(bytes)
+        .and_then(|()| stdout.flush())
+        .map_err(Failure::Output)?;
+    Ok(Exit::Ok)
+}
+
+/// Writes to stderr, where nobody is told if it is closed.
+pub fn say(text: &str) {
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
+fn label(name: &str) -> String {
+    name.replace('_', " ")
 }

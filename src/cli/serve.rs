@@ -1,6 +1,6 @@
 //! `countersign serve`: the real server.
 
-use super::failure::{Exit, Failure};
+use super::{exit::Exit, failure::Failure, output};
 use crate::{
     app::{self, AppError},
     config::{self, Config, ConfigError, Flags},
@@ -12,15 +12,15 @@ use crate::{
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 use std::{path::PathBuf, sync::Arc};
 
-/// Serve over gRPC.
-///
 /// Every setting comes from the file, from an environment variable over it
 /// (`COUNTERSIGN_ROTATION_GRACE`), or from a flag over both; see docs/configuration.md.
 /// Where the database is away or not migrated yet, the server binds, says so, waits, and
 /// is not ready.
-///
-/// Example: countersign serve --config /etc/countersign/countersign.toml
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  countersign serve --config /etc/countersign/countersign.toml
+  countersign serve --config countersign.toml --print-config")]
 pub(super) struct ServeArgs {
     /// The configuration file (TOML)
     #[arg(long, env = "COUNTERSIGN_CONFIG", value_name = "PATH")]
@@ -34,7 +34,7 @@ pub(super) struct ServeArgs {
 
 /// The flags of the table of settings.
 #[derive(Debug, Clone, Default)]
-pub(super) struct SettingFlags(Flags);
+pub struct SettingFlags(Flags);
 
 impl Args for SettingFlags {
     fn augment_args(command: Command) -> Command {
@@ -66,7 +66,7 @@ impl SettingFlags {
 
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
-        Self::new(Exit::Configuration, error)
+        Self::new(Exit::BadInput, error)
     }
 }
 
@@ -74,8 +74,7 @@ impl From<ConfigError> for Failure {
 pub(super) async fn run(args: ServeArgs) -> Result<(), Failure> {
     let config = args.settings.load(args.config.as_deref())?;
     if args.print_config {
-        print!("{}", config.print());
-        return Ok(());
+        return output::write(config.print().as_bytes()).map(drop);
     }
     telemetry::start_logs(&config.log);
     let ring = key_ring(&config)?;
@@ -93,18 +92,18 @@ pub(super) async fn run(args: ServeArgs) -> Result<(), Failure> {
 pub(super) fn key_ring(config: &Config) -> Result<Arc<KeyRing>, Failure> {
     keyfile::load_key_file(&config.keys.file)
         .map(Arc::new)
-        .map_err(|problem| Failure::new(Exit::Configuration, format!("keys.file: {problem}")))
+        .map_err(|problem| Failure::new(Exit::BadInput, format!("keys.file: {problem}")))
 }
 
 impl From<AppError> for Failure {
     fn from(error: AppError) -> Self {
         let exit = match &error {
-            AppError::Listen { .. } | AppError::Audit(_) | AppError::Url(_) => Exit::Configuration,
-            AppError::Store(_) => Exit::Unavailable,
-            AppError::Reflection(_) | AppError::Transport(_) => Exit::Failed,
+            AppError::Listen { .. } | AppError::Audit(_) | AppError::Url(_) => Exit::BadInput,
+            AppError::Store(_) => Exit::Unreachable,
+            AppError::Reflection(_) | AppError::Transport(_) => Exit::Refused,
             AppError::Refused(refused) => match refused.kind {
                 RefusedKind::Credentials => Exit::Credentials,
-                RefusedKind::Schema => Exit::Schema,
+                RefusedKind::Schema => Exit::SchemaBeyond,
                 RefusedKind::Tables | RefusedKind::Durability => Exit::Unsuitable,
             },
         };

@@ -1,181 +1,211 @@
-//! `countersign token`.
+//! `countersign token`: issue, rotate, revoke, introspect.
 
 use super::{
-    connection::CallArgs,
-    failure::{Exit, Failure},
+    connection::{CallOptions, Connection},
+    exit::Exit,
+    failure::Failure,
+    input::{self, OneToken, SomeTokens, Stdin},
     output,
-    terms::{TokenArg, duration, token_text},
 };
 use crate::proto::v1;
 use clap::{Args, Subcommand};
+use std::net::IpAddr;
+use uuid::Uuid;
 
-/// Issue, rotate, revoke and introspect tokens.
-#[derive(Debug, Subcommand)]
-pub(super) enum TokenCommand {
-    /// Issue an access token, for a client or a user, with or without a session
+/// What can be done with tokens.
+#[derive(Subcommand)]
+pub enum TokenCommand {
+    /// Mint an access token, and with --with-refresh-token open a session
     ///
-    /// Example: countersign --as issuer token issue --subject UUID --with-refresh-token
-    Issue(IssueArgs),
+    /// The tokens are printed once and nobody can read them again.
+    #[command(after_long_help = "\
+Examples:
+  countersign token issue --scope orders.read --ttl 5m
+  countersign token issue --as issuer --dev-json .countersign/dev.json --json
+  countersign token issue --subject 0198c0de-0000-7000-8000-000000000001 --with-refresh-token")]
+    Issue(Box<IssueArgs>),
     /// Exchange a refresh token for its successor and a new access token
     ///
-    /// Example: countersign --as issuer token rotate -
+    /// Safe to repeat within the client's grace window. An older token that comes
+    /// back later is taken for stolen, and its session ends.
+    #[command(after_long_help = "\
+Examples:
+  countersign token rotate - < refresh-token
+  countersign token rotate --token-file refresh-token --scope orders.read")]
     Rotate(RotateArgs),
     /// Revoke one token; a refresh token ends its session
-    Revoke(TokenArg),
-    /// Say what tokens are, and whether they are alive
+    ///
+    /// An unknown token is answered like a known one (RFC 7009 section 2.2).
+    #[command(after_long_help = "\
+Examples:
+  countersign token revoke - < token
+  countersign token revoke --token-file token")]
+    Revoke(RevokeArgs),
+    /// Say whether tokens are alive and what they grant
+    ///
+    /// Several tokens are asked about in one call and answered in their order.
+    #[command(after_long_help = "\
+Examples:
+  countersign token introspect - < token
+  countersign token introspect --token-file tokens --json
+  countersign token introspect --fail-inactive - < token")]
     Introspect(IntrospectArgs),
 }
 
-/// What to issue.
-#[derive(Debug, Args)]
-pub(super) struct IssueArgs {
-    /// The client that the token is for; by default the caller itself
+/// The options of `token issue`.
+#[derive(Args)]
+pub struct IssueArgs {
+    /// The client that the token is for [default: the caller]
     #[arg(long, value_name = "UUID")]
-    client: Option<String>,
-    /// The user; without it, a client-only token
+    client: Option<Uuid>,
+    /// The user on whose behalf it is minted [default: none]
     #[arg(long, value_name = "UUID")]
-    subject: Option<String>,
+    subject: Option<Uuid>,
     /// A scope; may be repeated
     #[arg(long = "scope", value_name = "SCOPE")]
     scopes: Vec<String>,
-    /// An audience member; may be repeated; by default the client's default audience
+    /// Who the token is meant for; may be repeated [default: the client's default audience]
     #[arg(long, value_name = "URI")]
     audience: Vec<String>,
-    /// The lifetime of the access token
-    #[arg(long, value_name = "TIME")]
-    ttl: Option<humantime::Duration>,
-    /// Open a session
+    /// The access token's lifetime, like 5m [default: the client's limit]
+    #[arg(long, value_name = "DURATION", value_parser = input::duration)]
+    ttl: Option<prost_types::Duration>,
+    /// Open a session and print its first refresh token; needs --subject
     #[arg(long)]
     with_refresh_token: bool,
-    /// What the user logged in with
-    #[arg(long, value_name = "TEXT", default_value = "")]
-    user_agent: String,
-    /// Where the user logged in from
-    #[arg(long, value_name = "ADDRESS", default_value = "")]
-    ip_address: String,
-    /// Makes the opening of the session repeatable
-    #[arg(long, value_name = "TEXT", default_value = "")]
-    request_id: String,
-    /// Register the user if it is not known
+    /// What the user logged in with, kept on the session
+    #[arg(long, value_name = "TEXT")]
+    user_agent: Option<String>,
+    /// Where the user logged in from, kept on the session
+    #[arg(long, value_name = "ADDRESS")]
+    ip_address: Option<IpAddr>,
+    /// Makes the opening of a session repeatable; needs --with-refresh-token
+    #[arg(long, value_name = "TEXT")]
+    request_id: Option<String>,
+    /// Create the subject if it is not known yet
     #[arg(long)]
     register_subject: bool,
 }
 
-/// What to rotate.
-#[derive(Debug, Args)]
-pub(super) struct RotateArgs {
+/// The options of `token rotate`.
+#[derive(Args)]
+pub struct RotateArgs {
     #[command(flatten)]
-    token: TokenArg,
+    token: OneToken,
     /// Narrow the access token to this scope; may be repeated
     #[arg(long = "scope", value_name = "SCOPE")]
     scopes: Vec<String>,
-    /// Narrow the access token to this audience member; may be repeated
+    /// Narrow the access token to this audience; may be repeated
     #[arg(long, value_name = "URI")]
     audience: Vec<String>,
     /// Replaces the session's user agent
-    #[arg(long, value_name = "TEXT", default_value = "")]
-    user_agent: String,
+    #[arg(long, value_name = "TEXT")]
+    user_agent: Option<String>,
     /// Replaces the session's address
-    #[arg(long, value_name = "ADDRESS", default_value = "")]
-    ip_address: String,
+    #[arg(long, value_name = "ADDRESS")]
+    ip_address: Option<IpAddr>,
 }
 
-/// What to introspect.
-#[derive(Debug, Args)]
-pub(super) struct IntrospectArgs {
-    /// The tokens; `-` reads one from stdin
-    #[arg(required = true, value_name = "TOKEN")]
-    tokens: Vec<String>,
-    /// Exit with 1 unless every token is active
+/// The options of `token revoke`.
+#[derive(Args)]
+pub struct RevokeArgs {
+    #[command(flatten)]
+    token: OneToken,
+}
+
+/// The options of `token introspect`.
+#[derive(Args)]
+pub struct IntrospectArgs {
+    #[command(flatten)]
+    tokens: SomeTokens,
+    /// Exit with 1 if any of the tokens is not active
     #[arg(long)]
     fail_inactive: bool,
 }
 
-/// Runs the command.
-pub(super) async fn run(call: CallArgs, command: TokenCommand) -> Result<(), Failure> {
+/// Runs one of them.
+pub async fn run(command: TokenCommand, options: &CallOptions) -> Result<Exit, Failure> {
     match command {
-        TokenCommand::Issue(args) => issue(&call, args).await,
-        TokenCommand::Rotate(args) => rotate(&call, args).await,
-        TokenCommand::Revoke(token) => {
-            let token = token.read()?.to_string();
+        TokenCommand::Issue(args) => {
+            let calls = Connection::open(options, &mut Stdin::default()).await?;
+            let answer = calls.tokens().issue_token(issue_request(*args)).await?;
+            output::print(answer.into_inner(), options.json)
+        }
+        TokenCommand::Rotate(args) => {
+            let mut stdin = Stdin::default();
+            let token = args.token.read(&mut stdin)?;
+            let calls = Connection::open(options, &mut stdin).await?;
+            let request = v1::RotateRefreshRequest {
+                refresh_token: token.reveal().to_owned(),
+                scopes: args.scopes,
+                audience: args.audience,
+                user_agent: args.user_agent.unwrap_or_default(),
+                ip_address: text(args.ip_address),
+            };
+            let answer = calls.tokens().rotate_refresh(request).await?;
+            output::print(answer.into_inner(), options.json)
+        }
+        TokenCommand::Revoke(args) => {
+            let mut stdin = Stdin::default();
+            let token = args.token.read(&mut stdin)?;
+            let calls = Connection::open(options, &mut stdin).await?;
             let request = v1::RevokeTokenRequest {
-                token,
+                token: token.reveal().to_owned(),
                 token_type_hint: String::new(),
             };
-            let answer = call
-                .tokens()
-                .await?
-                .revoke_token(request)
-                .await?
-                .into_inner();
-            output::print(&answer, "countersign.v1.RevokeTokenResponse", call.json)
+            let answer = calls.tokens().revoke_token(request).await?;
+            output::print(answer.into_inner(), options.json)
         }
-        TokenCommand::Introspect(args) => introspect(&call, args).await,
+        TokenCommand::Introspect(args) => introspect(args, options).await,
     }
 }
 
-async fn issue(call: &CallArgs, args: IssueArgs) -> Result<(), Failure> {
-    let request = v1::IssueTokenRequest {
-        client_id: args.client.unwrap_or_default(),
-        subject: args.subject.unwrap_or_default(),
-        scopes: args.scopes,
-        audience: args.audience,
-        access_token_ttl: args.ttl.map(duration).transpose()?,
-        with_refresh_token: args.with_refresh_token,
-        user_agent: args.user_agent,
-        ip_address: args.ip_address,
-        request_id: args.request_id,
-        register_subject: args.register_subject,
-    };
-    let answer = call
-        .tokens()
-        .await?
-        .issue_token(request)
-        .await?
-        .into_inner();
-    output::print(&answer, "countersign.v1.IssueTokenResponse", call.json)
-}
-
-async fn rotate(call: &CallArgs, args: RotateArgs) -> Result<(), Failure> {
-    let request = v1::RotateRefreshRequest {
-        refresh_token: args.token.read()?.to_string(),
-        scopes: args.scopes,
-        audience: args.audience,
-        user_agent: args.user_agent,
-        ip_address: args.ip_address,
-    };
-    let answer = call
-        .tokens()
-        .await?
-        .rotate_refresh(request)
-        .await?
-        .into_inner();
-    output::print(&answer, "countersign.v1.RotateRefreshResponse", call.json)
-}
-
-async fn introspect(call: &CallArgs, args: IntrospectArgs) -> Result<(), Failure> {
-    let tokens: Vec<String> = args
-        .tokens
-        .into_iter()
-        .map(|token| token_text(token).map(|token| token.to_string()))
-        .collect::<Result<_, _>>()?;
-    let mut client = call.tokens().await?;
+async fn introspect(args: IntrospectArgs, options: &CallOptions) -> Result<Exit, Failure> {
+    let mut stdin = Stdin::default();
+    let tokens = args.tokens.read(&mut stdin)?;
+    let calls = Connection::open(options, &mut stdin).await?;
     let all_active = if let [token] = tokens.as_slice() {
         let request = v1::IntrospectRequest {
-            token: token.clone(),
+            token: token.reveal().to_owned(),
             token_type_hint: String::new(),
         };
-        let answer = client.introspect(request).await?.into_inner();
-        output::print(&answer, "countersign.v1.IntrospectResponse", call.json)?;
-        answer.active
+        let answer = calls.tokens().introspect(request).await?.into_inner();
+        let active = answer.active;
+        output::print(answer, options.json)?;
+        active
     } else {
-        let request = v1::BatchIntrospectRequest { tokens };
-        let answer = client.batch_introspect(request).await?.into_inner();
-        output::print(&answer, "countersign.v1.BatchIntrospectResponse", call.json)?;
-        answer.results.iter().all(|result| result.active)
+        let tokens = tokens.iter().map(|token| token.reveal().to_owned());
+        let request = v1::BatchIntrospectRequest {
+            tokens: tokens.collect(),
+        };
+        let answer = calls.tokens().batch_introspect(request).await?.into_inner();
+        let active = answer.results.iter().all(|result| result.active);
+        output::print(answer, options.json)?;
+        active
     };
-    if args.fail_inactive && !all_active {
-        return Err(Failure::new(Exit::Failed, "not active"));
+    Ok(if args.fail_inactive && !all_active {
+        Exit::Refused
+    } else {
+        Exit::Ok
+    })
+}
+
+fn issue_request(args: IssueArgs) -> v1::IssueTokenRequest {
+    v1::IssueTokenRequest {
+        client_id: text(args.client),
+        subject: text(args.subject),
+        scopes: args.scopes,
+        audience: args.audience,
+        access_token_ttl: args.ttl,
+        with_refresh_token: args.with_refresh_token,
+        user_agent: args.user_agent.unwrap_or_default(),
+        ip_address: text(args.ip_address),
+        request_id: args.request_id.unwrap_or_default(),
+        register_subject: args.register_subject,
     }
-    Ok(())
+}
+
+/// The proto's form of an optional value: empty where there is none.
+fn text(value: Option<impl ToString>) -> String {
+    value.map(|value| value.to_string()).unwrap_or_default()
 }

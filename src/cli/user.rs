@@ -1,67 +1,83 @@
-//! `countersign user`.
+//! `countersign user`: register, get, disable, enable.
 
-use super::{connection::CallArgs, failure::Failure, output};
+use super::{
+    connection::{CallOptions, Connection},
+    exit::Exit,
+    failure::Failure,
+    input::Stdin,
+    output,
+};
 use crate::proto::v1;
-use clap::Subcommand;
+use clap::{Args, Subcommand};
+use uuid::Uuid;
 
-/// Keep users.
-#[derive(Debug, Subcommand)]
-pub(super) enum UserCommand {
+/// What can be done with users.
+#[derive(Subcommand)]
+pub enum UserCommand {
     /// Make a user known
+    ///
+    /// Registering a known user changes nothing.
+    #[command(after_long_help = "\
+Examples:
+  countersign user register
+  countersign user register 0198c0de-0000-7000-8000-000000000001")]
     Register {
-        /// The subject, a UUID; made up if not given
-        #[arg(default_value = "", hide_default_value = true)]
-        subject: String,
+        /// The user's id [default: a new one]
+        #[arg(value_name = "UUID")]
+        subject: Option<Uuid>,
     },
     /// Show a user
-    Get {
-        /// The subject, a UUID
-        subject: String,
-    },
-    /// Refuse a user, and kill all their tokens and sessions at once
-    Disable {
-        /// The subject, a UUID
-        subject: String,
-    },
-    /// Admit a user again; nothing that died revives
-    Enable {
-        /// The subject, a UUID
-        subject: String,
-    },
+    #[command(after_long_help = "\
+Examples:
+  countersign user get 0198c0de-0000-7000-8000-000000000001")]
+    Get(Subject),
+    /// Refuse a user and end all their tokens and sessions at once
+    #[command(after_long_help = "\
+Examples:
+  countersign user disable 0198c0de-0000-7000-8000-000000000001")]
+    Disable(Subject),
+    /// Admit a user again; nothing that ended revives
+    #[command(after_long_help = "\
+Examples:
+  countersign user enable 0198c0de-0000-7000-8000-000000000001")]
+    Enable(Subject),
 }
 
-/// Runs the command.
-pub(super) async fn run(call: CallArgs, command: UserCommand) -> Result<(), Failure> {
-    let mut client = call.directory().await?;
-    let user = match command {
+/// Which user.
+#[derive(Args)]
+pub struct Subject {
+    /// The user's id
+    #[arg(value_name = "UUID")]
+    subject: Uuid,
+}
+
+/// Runs one of them.
+pub async fn run(command: UserCommand, options: &CallOptions) -> Result<Exit, Failure> {
+    let calls = Connection::open(options, &mut Stdin::default()).await?;
+    let mut directory = calls.directory();
+    match command {
         UserCommand::Register { subject } => {
-            client
-                .register_user(v1::RegisterUserRequest { subject })
-                .await?
-                .into_inner()
-                .user
+            let subject = subject.map(|id| id.to_string()).unwrap_or_default();
+            let request = v1::RegisterUserRequest { subject };
+            let answer = directory.register_user(request).await?;
+            output::print(answer.into_inner(), options.json)
         }
-        UserCommand::Get { subject } => {
-            client
-                .get_user(v1::GetUserRequest { subject })
-                .await?
-                .into_inner()
-                .user
+        UserCommand::Get(user) => {
+            let subject = user.subject.to_string();
+            let answer = directory.get_user(v1::GetUserRequest { subject }).await?;
+            output::print(answer.into_inner(), options.json)
         }
-        UserCommand::Disable { subject } => {
-            client
-                .disable_user(v1::DisableUserRequest { subject })
-                .await?
-                .into_inner()
-                .user
+        UserCommand::Disable(user) => {
+            let subject = user.subject.to_string();
+            let request = v1::DisableUserRequest { subject };
+            let answer = directory.disable_user(request).await?;
+            output::print(answer.into_inner(), options.json)
         }
-        UserCommand::Enable { subject } => {
-            client
-                .enable_user(v1::EnableUserRequest { subject })
-                .await?
-                .into_inner()
-                .user
+        UserCommand::Enable(user) => {
+            let subject = user.subject.to_string();
+            let request = v1::EnableUserRequest { subject };
+            let answer = directory.enable_user(request).await?;
+            output::print(answer.into_inner(), options.json)
         }
-    };
-    output::print(&user.unwrap_or_default(), "countersign.v1.User", call.json)
+    }
 }

@@ -6,35 +6,35 @@ use uuid::Uuid;
 
 /// The content of `dev.json`.
 #[derive(Clone, Serialize, Deserialize)]
-pub(in crate::cli) struct Description {
+pub(super) struct Description {
     /// Where it serves.
-    pub(in crate::cli) endpoint: String,
+    pub(super) endpoint: String,
     /// The database, as the role that serves.
-    pub(in crate::cli) database_url: String,
+    pub(super) database_url: String,
     /// One client of each role.
-    pub(in crate::cli) clients: Vec<DevClient>,
+    pub(super) clients: Vec<DevClient>,
     /// A registered user.
-    pub(in crate::cli) subject: Uuid,
+    pub(super) subject: Uuid,
     /// The origin that DPoP proofs name.
-    pub(in crate::cli) public_origin: String,
+    pub(super) public_origin: String,
 }
 
 /// A client of `dev.json`.
 #[derive(Clone, Serialize, Deserialize)]
-pub(in crate::cli) struct DevClient {
+pub(super) struct DevClient {
     /// What it is for: its role.
-    pub(in crate::cli) name: String,
+    pub(super) name: String,
     /// Its id.
-    pub(in crate::cli) client_id: Uuid,
+    pub(super) client_id: Uuid,
     /// Its secret, in the clear: the file is its owner's alone.
-    pub(in crate::cli) client_secret: String,
+    pub(super) client_secret: String,
     /// Its roles.
-    pub(in crate::cli) roles: Vec<String>,
+    pub(super) roles: Vec<String>,
 }
 
 impl Description {
     /// The file of an earlier start, if it is there and makes sense.
-    pub(in crate::cli) fn read(path: &Path) -> Option<Self> {
+    pub(super) fn read(path: &Path) -> Option<Self> {
         serde_json::from_str(&std::fs::read_to_string(path).ok()?).ok()
     }
 

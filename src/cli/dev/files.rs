@@ -1,6 +1,6 @@
 //! The files of a data directory: private, and written whole or not at all.
 
-use crate::cli::failure::{Exit, Failure};
+use crate::cli::{exit::Exit, failure::Failure};
 use crate::domain::{clock, keys};
 use std::{
     fs::{self, DirBuilder, OpenOptions},
@@ -65,7 +65,7 @@ pub(super) fn make_key_file(path: &Path) -> Result<(), Failure> {
 
 fn failure(what: &str, path: &Path, error: &io::Error) -> Failure {
     Failure::new(
-        Exit::Configuration,
+        Exit::BadInput,
         format!("cannot {what} {}: {error}", path.display()),
     )
 }

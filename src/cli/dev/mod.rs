@@ -6,7 +6,8 @@ mod seed;
 mod transcript;
 
 use super::{
-    failure::{Exit, Failure},
+    exit::Exit,
+    failure::Failure,
     postgres::{Binaries, Cluster, ClusterOptions, PostgresError, home_for},
     serve::key_ring,
 };
@@ -21,7 +22,7 @@ use crate::{
     telemetry,
 };
 use clap::Args;
-pub(super) use description::Description;
+use description::Description;
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -31,14 +32,14 @@ use zeroize::Zeroizing;
 /// The role that serves.
 const SERVING_ROLE: &str = "countersign_server";
 
-/// Run a token authority from nothing: a private PostgreSQL, keys, clients and a user.
-///
 /// PostgreSQL is found on the machine, or fetched once into the user's cache. What is made
 /// stays in the data directory, so that the next start finds it again. The commands to try
 /// are printed; scripts read `dev.json` in the data directory. Ctrl-C stops everything.
-///
-/// Example: countersign dev --data-dir /tmp/countersign --listen 127.0.0.1:0
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  countersign dev
+  countersign dev --data-dir /tmp/countersign --listen 127.0.0.1:0")]
 pub(super) struct DevArgs {
     /// Where everything is kept
     #[arg(long, value_name = "PATH", default_value = ".countersign")]
@@ -103,7 +104,7 @@ pub(super) async fn run(args: DevArgs) -> Result<(), Failure> {
 
 fn parse(url: &str) -> Result<DatabaseUrl, Failure> {
     DatabaseUrl::parse(url)
-        .map_err(|error| Failure::new(Exit::Configuration, format!("--database-url {error}")))
+        .map_err(|error| Failure::new(Exit::BadInput, format!("--database-url {error}")))
 }
 
 async fn private_postgres(data_dir: &Path, major: Option<u32>) -> Result<Cluster, Failure> {
@@ -167,6 +168,6 @@ fn config(args: &DevArgs, url: &Zeroizing<String>, keys: &Path) -> Result<Config
 
 impl From<PostgresError> for Failure {
     fn from(error: PostgresError) -> Self {
-        Self::new(Exit::Unavailable, error)
+        Self::new(Exit::Unreachable, error)
     }
 }

@@ -38,7 +38,7 @@ pub(super) fn print(dev: &Description, file: &Path) -> Result<(), Failure> {
         line(format!("{binary} {command}"));
     }
     line("\nCtrl-C stops everything that was started.".to_owned());
-    output::say(&text)
+    output::write(text.as_bytes()).map(drop)
 }
 
 /// How the reader can start this binary from where they are.
