@@ -8,8 +8,10 @@
 
 mod cli;
 mod decision;
+mod foreign;
 mod migrate;
 mod postgres;
+mod readme;
 mod support;
 mod tidy;
 mod tokens;

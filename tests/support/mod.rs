@@ -1,5 +1,7 @@
 //! What every integration test stands on.
 
+pub mod dev;
+
 use tokio_postgres::{Client, Config, NoTls};
 
 /// A database of one test, empty at first. It and every role whose name begins with that of
