@@ -2,6 +2,9 @@
 
 pub mod dev;
 
+use countersign::cli::postgres::{Cluster, ClusterOptions, home_for};
+use std::path::Path;
+use tokio::sync::OnceCell;
 use tokio_postgres::{Client, Config, NoTls};
 
 /// A database of one test, empty at first. It and every role whose name begins with that of
@@ -14,12 +17,33 @@ pub struct TestDatabase {
     pub serving_role: String,
 }
 
-/// Creates an empty database on the server of `COUNTERSIGN_TEST_DATABASE_URL`, which names
-/// a superuser.
+/// The one PostgreSQL of this run: started with the first test that needs it, ended by its
+/// watchdog with this process. Its home is kept for the next run.
+async fn server() -> Config {
+    static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
+    let cluster = CLUSTER
+        .get_or_init(|| async {
+            let binaries = crate::postgres::binaries().await;
+            let home = Path::new(env!("CARGO_TARGET_TMPDIR"))
+                .join(format!("postgres-{}", binaries.version));
+            let options = ClusterOptions::new(home_for(&home).expect("a home"))
+                // Nothing here has to outlive a power failure.
+                .setting("fsync", "off")
+                .setting("max_connections", "400");
+            Cluster::start(&binaries, options)
+                .await
+                .expect("a PostgreSQL for tests")
+        })
+        .await;
+    cluster
+        .superuser_url()
+        .parse()
+        .expect("a connection string")
+}
+
+/// Creates an empty database.
 pub async fn fresh_database() -> TestDatabase {
-    let url = std::env::var("COUNTERSIGN_TEST_DATABASE_URL")
-        .expect("COUNTERSIGN_TEST_DATABASE_URL names a superuser of a PostgreSQL for tests");
-    let server: Config = url.parse().expect("a connection string");
+    let server = server().await;
     let client = connect(&server).await;
     let id = "SELECT replace(gen_random_uuid()::text, '-', '')";
     let id: String = client.query_one(id, &[]).await.expect("an id").get(0);
