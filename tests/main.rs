@@ -8,6 +8,7 @@
 
 mod cli;
 mod decision;
+mod dev;
 mod foreign;
 mod migrate;
 mod postgres;

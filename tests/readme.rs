@@ -62,7 +62,7 @@ async fn the_transcript_of_the_readme_runs_as_printed() {
         let command = step
             .command
             .replace("$PWD/target/release", binary.to_str().unwrap());
-        script.push_str(&format!("{command}\necho '--- next'\n"));
+        script.extend([command.as_str(), "\necho '--- next'\n"]);
     }
     let output = Command::new("bash")
         .arg("-c")

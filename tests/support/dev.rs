@@ -18,7 +18,7 @@ use tokio::{
 };
 
 /// How long a start may take, a fetch of PostgreSQL included.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// A running `countersign dev`; killed if the test ends without stopping it.
 pub struct Dev {
