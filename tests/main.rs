@@ -6,6 +6,7 @@
     reason = "it tells where a test failed"
 )]
 
+mod calls;
 mod cli;
 mod decision;
 mod dev;

@@ -1,6 +1,7 @@
 //! What every integration test stands on.
 
 pub mod dev;
+pub mod server;
 
 use countersign::cli::postgres::{Cluster, ClusterOptions, home_for};
 use std::path::Path;
@@ -72,6 +73,17 @@ impl TestDatabase {
         let mut config = self.config();
         config.options(format!("-c role={role}"));
         config
+    }
+
+    /// Its URL, as the superuser.
+    pub fn url(&self) -> String {
+        let password = String::from_utf8_lossy(self.server.get_password().unwrap_or_default());
+        format!(
+            "postgres://{}:{password}@127.0.0.1:{}/{}",
+            self.server.get_user().unwrap(),
+            self.server.get_ports()[0],
+            self.name
+        )
     }
 
     /// A connection as the superuser.

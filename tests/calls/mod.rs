@@ -1,0 +1,7 @@
+//! The calls, through the real door, on the real database.
+
+mod cutting;
+mod introspection;
+mod issuing;
+mod revoking;
+mod rotating;

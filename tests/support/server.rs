@@ -1,0 +1,384 @@
+//! A server in the test's own process, on a database of its own.
+
+use super::{TestDatabase, fresh_database};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use countersign::{
+    app,
+    config::{Config, Flags},
+    domain::{
+        keys::{KeyRing, new_key_line},
+        policy::ClientSettings,
+    },
+    proto::v1::{
+        self, directory_service_client::DirectoryServiceClient,
+        token_authority_service_client::TokenAuthorityServiceClient,
+    },
+    store::{
+        DatabaseUrl,
+        migrate::{MigrateOptions, migrate},
+    },
+};
+use std::sync::Arc;
+use tokio::sync::oneshot;
+use tokio_postgres::Client;
+use tonic::{
+    Code, Request, Response, Status,
+    metadata::{Ascii, MetadataValue},
+    transport::Channel,
+};
+use tonic_types::StatusExt as _;
+
+/// The audience that the tests' clients share.
+pub const AUDIENCE: &str = "urn:test";
+
+/// One or more servers on one database, with one key ring.
+pub struct Deployment {
+    pub database: TestDatabase,
+    pub sql: Client,
+    ring: Arc<KeyRing>,
+    settings: Vec<(String, String)>,
+    admin: (String, String),
+    channels: Vec<Channel>,
+    // Dropped last: each ends its server.
+    _stops: Vec<oneshot::Sender<()>>,
+}
+
+/// A client that calls.
+#[derive(Clone)]
+pub struct Caller {
+    pub id: String,
+    authorization: Option<MetadataValue<Ascii>>,
+    channel: Channel,
+}
+
+/// What a call was refused with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    pub code: Code,
+    pub reason: String,
+    pub fields: Vec<String>,
+    pub retry: bool,
+}
+
+impl From<Status> for Refused {
+    fn from(status: Status) -> Self {
+        let details = status.get_error_details();
+        let reason = details
+            .error_info()
+            .map(|info| info.reason.clone())
+            .unwrap_or_default();
+        let fields = details
+            .bad_request()
+            .map(|bad| {
+                bad.field_violations
+                    .iter()
+                    .map(|one| one.field.clone())
+                    .collect()
+            })
+            .unwrap_or_default();
+        let retry = details.retry_info().is_some();
+        Self {
+            code: status.code(),
+            reason,
+            fields,
+            retry,
+        }
+    }
+}
+
+impl Deployment {
+    /// One server.
+    pub async fn start() -> Self {
+        Self::start_with(1, &[]).await
+    }
+
+    /// Several servers, with settings by the names of their variables.
+    pub async fn start_with(servers: usize, settings: &[(&str, &str)]) -> Self {
+        let database = fresh_database().await;
+        let options = MigrateOptions {
+            serving_role: database.serving_role.clone(),
+            ..MigrateOptions::default()
+        };
+        migrate(&database.config(), &options, |_| {}).await.unwrap();
+        let password = "only-for-this-test";
+        countersign::store::migrate::set_password(
+            &database.config(),
+            &database.serving_role,
+            password,
+        )
+        .await
+        .unwrap();
+        let url = database.url();
+        let url = DatabaseUrl::parse(&url)
+            .unwrap()
+            .as_role(&database.serving_role, password);
+        let mut own: Vec<(String, String)> = vec![
+            ("COUNTERSIGN_LISTEN".into(), "127.0.0.1:0".into()),
+            ("COUNTERSIGN_DATABASE_URL".into(), url.to_url().to_string()),
+            ("COUNTERSIGN_KEYS_FILE".into(), "/unused".into()),
+            ("COUNTERSIGN_AUDIT_OUTPUT".into(), "/dev/null".into()),
+        ];
+        own.extend(
+            settings
+                .iter()
+                .map(|(name, value)| ((*name).into(), (*value).into())),
+        );
+        let ring = KeyRing::parse(&new_key_line(&[7; 36])).unwrap();
+        let mut deployment = Self {
+            sql: database.client().await,
+            database,
+            ring: Arc::new(ring),
+            settings: own,
+            admin: Default::default(),
+            channels: Vec::new(),
+            _stops: Vec::new(),
+        };
+        for _ in 0..servers {
+            deployment.serve().await;
+        }
+        deployment
+    }
+
+    async fn serve(&mut self) {
+        let config =
+            Config::load(None, self.settings.clone().into_iter(), Flags::default()).unwrap();
+        let bound = app::build(&config, Arc::clone(&self.ring)).await.unwrap();
+        if self.admin.0.is_empty() {
+            let settings = ClientSettings {
+                name: "admin".into(),
+                roles: vec![countersign::domain::caller::Role::Admin],
+                ..ClientSettings::default()
+            };
+            let created = bound
+                .authority()
+                .bootstrap_client(None, settings)
+                .await
+                .unwrap();
+            self.admin = (
+                created.entry.client.client_id.to_string(),
+                created.secret.reveal().to_owned(),
+            );
+        }
+        let address = bound.address();
+        let mut readiness = bound.readiness();
+        let (stop, stopped) = oneshot::channel::<()>();
+        tokio::spawn(bound.run(async {
+            let _ = stopped.await;
+        }));
+        readiness.wait_for(|ready| *ready).await.unwrap();
+        self._stops.push(stop);
+        let endpoint = Channel::from_shared(format!("http://{address}")).unwrap();
+        self.channels.push(endpoint.connect().await.unwrap());
+    }
+
+    /// The admin, calling the first server.
+    pub fn admin(&self) -> Caller {
+        self.caller(&self.admin.0, &self.admin.1)
+    }
+
+    /// A caller with these credentials, calling the first server.
+    pub fn caller(&self, id: &str, secret: &str) -> Caller {
+        let header = format!("Basic {}", STANDARD.encode(format!("{id}:{secret}")));
+        Caller {
+            id: id.to_owned(),
+            authorization: Some(header.parse().unwrap()),
+            channel: self.channels[0].clone(),
+        }
+    }
+
+    /// Nobody.
+    pub fn nobody(&self) -> Caller {
+        Caller {
+            id: String::new(),
+            authorization: None,
+            channel: self.channels[0].clone(),
+        }
+    }
+
+    /// The same caller, calling another server.
+    pub fn at(&self, server: usize, caller: &Caller) -> Caller {
+        Caller {
+            channel: self.channels[server].clone(),
+            ..caller.clone()
+        }
+    }
+
+    /// A new client with these roles, scopes `a` and `b`, and the shared audience.
+    pub async fn client(&self, roles: &[v1::Role]) -> Caller {
+        self.client_with(v1::ClientSettings {
+            roles: roles.iter().map(|role| (*role).into()).collect(),
+            ..settings()
+        })
+        .await
+    }
+
+    /// A new client with these settings.
+    pub async fn client_with(&self, settings: v1::ClientSettings) -> Caller {
+        let request = v1::CreateClientRequest {
+            client_id: String::new(),
+            settings: Some(settings),
+        };
+        let mut directory = self.admin().directory();
+        let created = directory
+            .create_client(self.admin().request(request))
+            .await
+            .unwrap();
+        let created = created.into_inner();
+        self.caller(&created.client.unwrap().client_id, &created.client_secret)
+    }
+
+    /// A new user.
+    pub async fn user(&self) -> String {
+        let admin = self.admin();
+        let request = admin.request(v1::RegisterUserRequest::default());
+        admin
+            .directory()
+            .register_user(request)
+            .await
+            .unwrap()
+            .into_inner()
+            .user
+            .unwrap()
+            .subject
+    }
+
+    /// How many rows each table of ours and of the documents has.
+    pub async fn counts(&self) -> Vec<i64> {
+        let mut counts = Vec::new();
+        for table in [
+            "auth.refresh_session",
+            "auth.refresh_tokens",
+            "public.oauth_access_tokens",
+            "public.users",
+            "public.oauth_clients",
+            "auth.\"user\"",
+            "countersign.client",
+            "countersign.client_secret",
+            "countersign.account",
+            "countersign.session_grant",
+            "countersign.event",
+        ] {
+            let count = format!("SELECT count(*) FROM {table}");
+            counts.push(self.sql.query_one(&count, &[]).await.unwrap().get(0));
+        }
+        counts
+    }
+
+    /// The events of a kind, with their reasons, in order.
+    pub async fn events(&self) -> Vec<String> {
+        let rows = self
+            .sql
+            .query(
+                "SELECT concat_ws(':', kind, reason) FROM countersign.event ORDER BY id",
+                &[],
+            )
+            .await
+            .unwrap();
+        rows.iter().map(|row| row.get(0)).collect()
+    }
+}
+
+/// The settings that the tests' clients start from.
+pub fn settings() -> v1::ClientSettings {
+    v1::ClientSettings {
+        name: "test".into(),
+        scopes: vec!["a".into(), "b".into()],
+        audience: vec![AUDIENCE.into(), "urn:other".into()],
+        default_audience: vec![AUDIENCE.into()],
+        ..v1::ClientSettings::default()
+    }
+}
+
+impl Caller {
+    /// A request with the caller's credentials.
+    pub fn request<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        if let Some(authorization) = &self.authorization {
+            request
+                .metadata_mut()
+                .insert("authorization", authorization.clone());
+        }
+        request
+    }
+
+    /// The token calls.
+    pub fn tokens(&self) -> TokenAuthorityServiceClient<Channel> {
+        TokenAuthorityServiceClient::new(self.channel.clone())
+    }
+
+    /// The directory's calls.
+    pub fn directory(&self) -> DirectoryServiceClient<Channel> {
+        DirectoryServiceClient::new(self.channel.clone())
+    }
+
+    /// The connection.
+    pub fn channel(&self) -> Channel {
+        self.channel.clone()
+    }
+
+    /// `IssueToken`.
+    pub async fn issue(
+        &self,
+        request: v1::IssueTokenRequest,
+    ) -> Result<v1::IssueTokenResponse, Refused> {
+        answer(self.tokens().issue_token(self.request(request)).await)
+    }
+
+    /// `IssueToken` with a session.
+    pub async fn open(&self, subject: &str) -> v1::IssueTokenResponse {
+        let request = v1::IssueTokenRequest {
+            subject: subject.into(),
+            scopes: vec!["a".into(), "b".into()],
+            with_refresh_token: true,
+            ..v1::IssueTokenRequest::default()
+        };
+        self.issue(request).await.unwrap()
+    }
+
+    /// `RotateRefresh`.
+    pub async fn rotate(&self, token: &str) -> Result<v1::RotateRefreshResponse, Refused> {
+        let request = v1::RotateRefreshRequest {
+            refresh_token: token.into(),
+            ..v1::RotateRefreshRequest::default()
+        };
+        answer(self.tokens().rotate_refresh(self.request(request)).await)
+    }
+
+    /// The reason for which `RotateRefresh` refuses a token.
+    pub async fn refusal(&self, token: &str) -> String {
+        let refused = self.rotate(token).await.unwrap_err();
+        assert_eq!(refused.code, Code::Unauthenticated, "{refused:?}");
+        refused.reason
+    }
+
+    /// `Introspect`.
+    pub async fn introspect(&self, token: &str) -> v1::IntrospectResponse {
+        let request = v1::IntrospectRequest {
+            token: token.into(),
+            token_type_hint: String::new(),
+        };
+        let found: Result<_, Refused> =
+            answer(self.tokens().introspect(self.request(request)).await);
+        found.unwrap()
+    }
+
+    /// Whether `Introspect` says that a token is active.
+    pub async fn active(&self, token: &str) -> bool {
+        self.introspect(token).await.active
+    }
+
+    /// `RevokeSession`; how many ended.
+    pub async fn revoke(&self, target: v1::revoke_session_request::Target) -> u32 {
+        let request = v1::RevokeSessionRequest {
+            target: Some(target),
+        };
+        let revoked: Result<_, Refused> =
+            answer(self.tokens().revoke_session(self.request(request)).await);
+        revoked.unwrap().revoked_sessions
+    }
+}
+
+/// The message of an answer, or how it was refused.
+pub fn answer<T>(result: Result<Response<T>, Status>) -> Result<T, Refused> {
+    result.map(Response::into_inner).map_err(Refused::from)
+}
