@@ -5,15 +5,25 @@
     clippy::expect_used,
     reason = "it tells where a test failed"
 )]
+#![allow(
+    clippy::default_trait_access,
+    clippy::too_many_lines,
+    reason = "a table of cases is read as a table"
+)]
 
+mod access;
 mod calls;
 mod cli;
 mod decision;
 mod dev;
 mod foreign;
+mod inputs;
 mod migrate;
 mod postgres;
 mod readme;
+mod secrets;
+mod serve;
+mod statements;
 mod support;
 mod tidy;
 mod tokens;

@@ -2,7 +2,7 @@
 
 use super::{
     convert::{self, ClientBounds, Fields},
-    token_authority::{close, open},
+    token_authority::{admitted, close, open},
 };
 use crate::authority::Authority;
 use crate::proto::v1::{self, directory_service_server::DirectoryService};
@@ -46,7 +46,7 @@ impl DirectoryService for Directory {
         let mut fields = Fields::default();
         let client_id = fields.optional_uuid("client_id", &client_id);
         let settings = convert::settings(&mut fields, settings, &self.bounds);
-        let settings = fields.finish(settings)?;
+        let settings = admitted(&self.authority, &call, fields.finish(settings)).await?;
         let created = self
             .authority
             .create_client(&call, client_id, settings)
@@ -59,7 +59,7 @@ impl DirectoryService for Directory {
         request: Request<v1::GetClientRequest>,
     ) -> Result<Response<v1::GetClientResponse>, Status> {
         let (call, v1::GetClientRequest { client_id }) = open(request)?;
-        let client_id = one_id("client_id", &client_id)?;
+        let client_id = admitted(&self.authority, &call, one_id("client_id", &client_id)).await?;
         let entry = self.authority.client(&call, client_id).await;
         close(&call, entry, |entry| v1::GetClientResponse {
             client: Some(convert::client(entry)),
@@ -80,7 +80,7 @@ impl DirectoryService for Directory {
         let mut fields = Fields::default();
         let size = fields.page_size(page_size);
         let after = convert::client_place(&mut fields, &page_token);
-        fields.finish(())?;
+        admitted(&self.authority, &call, fields.finish(())).await?;
         let page = self.authority.clients(&call, after, size).await;
         close(&call, page, convert::client_page)
     }
@@ -98,7 +98,7 @@ impl DirectoryService for Directory {
         let mut fields = Fields::default();
         let client_id = fields.uuid("client_id", &client_id);
         let change = convert::update(&mut fields, settings, update_mask, &self.bounds);
-        fields.finish(())?;
+        admitted(&self.authority, &call, fields.finish(())).await?;
         let entry = self.authority.update_client(&call, client_id, change).await;
         close(&call, entry, |entry| v1::UpdateClientResponse {
             client: Some(convert::client(entry)),
@@ -110,7 +110,7 @@ impl DirectoryService for Directory {
         request: Request<v1::DisableClientRequest>,
     ) -> Result<Response<v1::DisableClientResponse>, Status> {
         let (call, v1::DisableClientRequest { client_id }) = open(request)?;
-        let client_id = one_id("client_id", &client_id)?;
+        let client_id = admitted(&self.authority, &call, one_id("client_id", &client_id)).await?;
         let entry = self.authority.disable_client(&call, client_id).await;
         close(&call, entry, |entry| v1::DisableClientResponse {
             client: Some(convert::client(entry)),
@@ -122,7 +122,7 @@ impl DirectoryService for Directory {
         request: Request<v1::EnableClientRequest>,
     ) -> Result<Response<v1::EnableClientResponse>, Status> {
         let (call, v1::EnableClientRequest { client_id }) = open(request)?;
-        let client_id = one_id("client_id", &client_id)?;
+        let client_id = admitted(&self.authority, &call, one_id("client_id", &client_id)).await?;
         let entry = self.authority.enable_client(&call, client_id).await;
         close(&call, entry, |entry| v1::EnableClientResponse {
             client: Some(convert::client(entry)),
@@ -134,7 +134,7 @@ impl DirectoryService for Directory {
         request: Request<v1::CutOffClientRequest>,
     ) -> Result<Response<v1::CutOffClientResponse>, Status> {
         let (call, v1::CutOffClientRequest { client_id }) = open(request)?;
-        let client_id = one_id("client_id", &client_id)?;
+        let client_id = admitted(&self.authority, &call, one_id("client_id", &client_id)).await?;
         let entry = self.authority.cut_off_client(&call, client_id).await;
         close(&call, entry, |entry| v1::CutOffClientResponse {
             client: Some(convert::client(entry)),
@@ -146,7 +146,7 @@ impl DirectoryService for Directory {
         request: Request<v1::RotateClientSecretRequest>,
     ) -> Result<Response<v1::RotateClientSecretResponse>, Status> {
         let (call, v1::RotateClientSecretRequest { client_id }) = open(request)?;
-        let client_id = one_id("client_id", &client_id)?;
+        let client_id = admitted(&self.authority, &call, one_id("client_id", &client_id)).await?;
         let created = self.authority.rotate_secret(&call, client_id).await;
         close(&call, created, |created| v1::RotateClientSecretResponse {
             secret_id: created.secret_id.to_string(),
@@ -168,7 +168,7 @@ impl DirectoryService for Directory {
         let mut fields = Fields::default();
         let client_id = fields.uuid("client_id", &client_id);
         let secret_id = fields.uuid("secret_id", &secret_id);
-        fields.finish(())?;
+        admitted(&self.authority, &call, fields.finish(())).await?;
         let entry = self
             .authority
             .retire_secret(&call, client_id, secret_id)
@@ -185,7 +185,7 @@ impl DirectoryService for Directory {
         let (call, v1::RegisterUserRequest { subject }) = open(request)?;
         let mut fields = Fields::default();
         let subject = fields.optional_uuid("subject", &subject);
-        let subject = fields.finish(subject)?;
+        let subject = admitted(&self.authority, &call, fields.finish(subject)).await?;
         let user = self.authority.register_user(&call, subject).await;
         close(&call, user, |user| v1::RegisterUserResponse {
             user: Some(convert::user(user)),
@@ -197,7 +197,7 @@ impl DirectoryService for Directory {
         request: Request<v1::GetUserRequest>,
     ) -> Result<Response<v1::GetUserResponse>, Status> {
         let (call, v1::GetUserRequest { subject }) = open(request)?;
-        let subject = one_id("subject", &subject)?;
+        let subject = admitted(&self.authority, &call, one_id("subject", &subject)).await?;
         let user = self.authority.user(&call, subject).await;
         close(&call, user, |user| v1::GetUserResponse {
             user: Some(convert::user(user)),
@@ -209,7 +209,7 @@ impl DirectoryService for Directory {
         request: Request<v1::DisableUserRequest>,
     ) -> Result<Response<v1::DisableUserResponse>, Status> {
         let (call, v1::DisableUserRequest { subject }) = open(request)?;
-        let subject = one_id("subject", &subject)?;
+        let subject = admitted(&self.authority, &call, one_id("subject", &subject)).await?;
         let user = self.authority.disable_user(&call, subject).await;
         close(&call, user, |user| v1::DisableUserResponse {
             user: Some(convert::user(user)),
@@ -221,7 +221,7 @@ impl DirectoryService for Directory {
         request: Request<v1::EnableUserRequest>,
     ) -> Result<Response<v1::EnableUserResponse>, Status> {
         let (call, v1::EnableUserRequest { subject }) = open(request)?;
-        let subject = one_id("subject", &subject)?;
+        let subject = admitted(&self.authority, &call, one_id("subject", &subject)).await?;
         let user = self.authority.enable_user(&call, subject).await;
         close(&call, user, |user| v1::EnableUserResponse {
             user: Some(convert::user(user)),

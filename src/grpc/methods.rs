@@ -59,7 +59,6 @@ pub const TABLE: &[Method] = methods! {
     "/countersign.v1.DirectoryService/DisableUser"          ADMIN, Call;
     "/countersign.v1.DirectoryService/EnableUser"           ADMIN, Call;
     "/grpc.health.v1.Health/Check"                          Access::Open, Call;
-    "/grpc.health.v1.Health/List"                           Access::Open, Call;
     "/grpc.health.v1.Health/Watch"                          Access::Open, None;
     "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"      Access::Authenticated, None;
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo" Access::Authenticated, None;

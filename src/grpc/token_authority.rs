@@ -29,6 +29,19 @@ pub(super) fn open<T>(request: Request<T>) -> Result<(Call, T), Status> {
     Ok((call, message))
 }
 
+/// What a message was read as. Who may not call hears that, and nothing of the message.
+pub(super) async fn admitted<T>(
+    authority: &Authority,
+    call: &Call,
+    read: Result<T, Status>,
+) -> Result<T, Status> {
+    if read.is_err() {
+        let admitted = authority.admit(call).await;
+        admitted.map_err(|failure| status::of_failure(call.claim.call, &failure))?;
+    }
+    read
+}
+
 /// Closes a call: its answer, or its status.
 pub(super) fn close<T, M>(
     call: &Call,
@@ -48,7 +61,7 @@ impl TokenAuthorityService for TokenAuthority {
         request: Request<v1::IssueTokenRequest>,
     ) -> Result<Response<v1::IssueTokenResponse>, Status> {
         let (call, message) = open(request)?;
-        let asked = convert::issue_request(message)?;
+        let asked = admitted(&self.authority, &call, convert::issue_request(message)).await?;
         close(
             &call,
             self.authority.issue(&call, asked).await,
@@ -61,7 +74,7 @@ impl TokenAuthorityService for TokenAuthority {
         request: Request<v1::RotateRefreshRequest>,
     ) -> Result<Response<v1::RotateRefreshResponse>, Status> {
         let (call, message) = open(request)?;
-        let asked = convert::rotate_request(message)?;
+        let asked = admitted(&self.authority, &call, convert::rotate_request(message)).await?;
         close(
             &call,
             self.authority.rotate(&call, asked).await,
@@ -75,7 +88,8 @@ impl TokenAuthorityService for TokenAuthority {
     ) -> Result<Response<v1::RevokeSessionResponse>, Status> {
         let (call, message) = open(request)?;
         let authority = &self.authority;
-        let revoked = match convert::revocation_target(message)? {
+        let target = admitted(authority, &call, convert::revocation_target(message)).await?;
+        let revoked = match target {
             RevocationTarget::Session(id) => authority.revoke_session(&call, id).await,
             RevocationTarget::Token(token) => authority.revoke_session_of(&call, &token).await,
             RevocationTarget::User { subject, except } => {
@@ -100,7 +114,8 @@ impl TokenAuthorityService for TokenAuthority {
                 token_type_hint,
             },
         ) = open(request)?;
-        let token = convert::presented_token(token, &token_type_hint)?;
+        let token = convert::presented_token(token, &token_type_hint);
+        let token = admitted(&self.authority, &call, token).await?;
         let revoked = self.authority.revoke_token(&call, &token).await;
         close(&call, revoked, |()| v1::RevokeTokenResponse {})
     }
@@ -116,7 +131,8 @@ impl TokenAuthorityService for TokenAuthority {
                 token_type_hint,
             },
         ) = open(request)?;
-        let token = convert::presented_token(token, &token_type_hint)?;
+        let token = convert::presented_token(token, &token_type_hint);
+        let token = admitted(&self.authority, &call, token).await?;
         let found = self.authority.introspect(&call, &token).await;
         close(&call, found, |found| {
             convert::description(found, self.authority.issuer())
@@ -128,7 +144,7 @@ impl TokenAuthorityService for TokenAuthority {
         request: Request<v1::BatchIntrospectRequest>,
     ) -> Result<Response<v1::BatchIntrospectResponse>, Status> {
         let (call, message) = open(request)?;
-        let tokens = convert::batch_tokens(message)?;
+        let tokens = admitted(&self.authority, &call, convert::batch_tokens(message)).await?;
         let issuer = self.authority.issuer();
         close(
             &call,
@@ -156,7 +172,7 @@ impl TokenAuthorityService for TokenAuthority {
         let subject = fields.uuid("subject", &subject);
         let size = fields.page_size(page_size);
         let after = convert::session_place(&mut fields, &page_token);
-        fields.finish(())?;
+        admitted(&self.authority, &call, fields.finish(())).await?;
         let page = self
             .authority
             .list_sessions(&call, subject, size, after)

@@ -1,7 +1,9 @@
 //! `Introspect` and `BatchIntrospect`.
 
 use crate::support::server::{AUDIENCE, Deployment, settings};
-use countersign::proto::v1::{self, IntrospectResponse, Role, TokenKind, TokenType};
+use countersign::proto::v1::{
+    self, IntrospectResponse, Role, TokenKind, TokenType, revoke_session_request::Target,
+};
 
 #[tokio::test]
 async fn who_may_see_a_token_is_told_all_of_it_and_others_nothing() {
@@ -103,7 +105,6 @@ async fn foreign_rows_are_nobodys_business() {
                 (SELECT t::text FROM auth.refresh_tokens t), \
                 (SELECT o::text FROM public.oauth_access_tokens o)";
     let before = at.sql.query_one(rows, &[]).await.unwrap();
-    use v1::revoke_session_request::Target;
     let foreign = "00000000-0000-4000-8000-000000000001";
     assert_eq!(revoker.revoke(Target::SessionId(foreign.into())).await, 0);
     let user = v1::UserSessions {

@@ -39,8 +39,8 @@ pub struct Deployment {
     settings: Vec<(String, String)>,
     admin: (String, String),
     channels: Vec<Channel>,
-    // Dropped last: each ends its server.
-    _stops: Vec<oneshot::Sender<()>>,
+    /// Dropped last: each ends its server.
+    stops: Vec<oneshot::Sender<()>>,
 }
 
 /// A client that calls.
@@ -131,7 +131,7 @@ impl Deployment {
             settings: own,
             admin: Default::default(),
             channels: Vec::new(),
-            _stops: Vec::new(),
+            stops: Vec::new(),
         };
         for _ in 0..servers {
             deployment.serve().await;
@@ -166,7 +166,7 @@ impl Deployment {
             let _ = stopped.await;
         }));
         readiness.wait_for(|ready| *ready).await.unwrap();
-        self._stops.push(stop);
+        self.stops.push(stop);
         let endpoint = Channel::from_shared(format!("http://{address}")).unwrap();
         self.channels.push(endpoint.connect().await.unwrap());
     }
