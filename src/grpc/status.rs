@@ -134,6 +134,23 @@ pub(super) fn internal() -> Status {
     Status::with_error_details(Code::Internal, message, reason("INTERNAL"))
 }
 
+/// The status of a call whose message tonic could not read, in place of tonic's own,
+/// which has no reason and takes the caller's mistake for the server's.
+pub(super) fn of_unread(status: &Status) -> Option<Status> {
+    let message = match status.code() {
+        _ if !status.details().is_empty() => return None,
+        Code::Internal => "the message cannot be decoded: it is not of the method's type",
+        Code::OutOfRange => "the message is larger than calls.max_message_bytes",
+        _ => return None,
+    };
+    let details = reason("INVALID_REQUEST");
+    Some(Status::with_error_details(
+        Code::InvalidArgument,
+        message,
+        details,
+    ))
+}
+
 /// The status of a call with a proof that nothing can verify.
 pub(super) fn dpop_not_configured() -> Status {
     let message = "the call carries a DPoP proof, but no public origin is configured to verify it";

@@ -98,8 +98,14 @@ where
                     },
                 }
             };
-            edge.ended(method, &response, arrived);
-            Ok(response)
+            let status = Status::from_header_map(response.headers());
+            let unread = status.as_ref().and_then(status::of_unread);
+            let code = unread
+                .as_ref()
+                .or(status.as_ref())
+                .map_or(Code::Ok, Status::code);
+            edge.ended(method, code, arrived);
+            Ok(unread.map_or(response, Status::into_http))
         })
     }
 }
@@ -163,14 +169,11 @@ impl Edge {
         }))
     }
 
-    fn ended(&self, method: &'static Method, response: &Response<Body>, arrived: Instant) {
-        let code =
-            Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code());
-        self.authority.instruments().called(
-            method.path,
-            status::code_name(code),
-            arrived.elapsed(),
-        );
+    fn ended(&self, method: &'static Method, code: Code, arrived: Instant) {
+        let code = status::code_name(code);
+        self.authority
+            .instruments()
+            .called(method.path, code, arrived.elapsed());
     }
 }
 
