@@ -1,6 +1,7 @@
 //! A refused call, told to people and to scripts.
 
 use super::{exit::Exit, failure::causes, printable::printable};
+use crate::grpc::status::code_name;
 use crate::proto::ERROR_DOMAIN;
 use serde_json::{Value, json};
 use std::{error::Error, fmt::Write as _, time::Duration};
@@ -95,29 +96,6 @@ fn retry_delay(status: &Status) -> Option<Duration> {
     status
         .get_details_retry_info()
         .and_then(|info| info.retry_delay)
-}
-
-/// The code's name in the gRPC specification.
-fn code_name(code: Code) -> &'static str {
-    match code {
-        Code::Ok => "OK",
-        Code::Cancelled => "CANCELLED",
-        Code::Unknown => "UNKNOWN",
-        Code::InvalidArgument => "INVALID_ARGUMENT",
-        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
-        Code::NotFound => "NOT_FOUND",
-        Code::AlreadyExists => "ALREADY_EXISTS",
-        Code::PermissionDenied => "PERMISSION_DENIED",
-        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
-        Code::FailedPrecondition => "FAILED_PRECONDITION",
-        Code::Aborted => "ABORTED",
-        Code::OutOfRange => "OUT_OF_RANGE",
-        Code::Unimplemented => "UNIMPLEMENTED",
-        Code::Internal => "INTERNAL",
-        Code::Unavailable => "UNAVAILABLE",
-        Code::DataLoss => "DATA_LOSS",
-        Code::Unauthenticated => "UNAUTHENTICATED",
-    }
 }
 
 #[cfg(test)]
