@@ -214,3 +214,37 @@ async fn sessions_are_listed_by_page_the_most_recently_used_first() {
         "only its own client's"
     );
 }
+
+#[tokio::test]
+async fn a_login_under_way_does_not_slip_through_the_revocation_of_its_user() {
+    let at = Deployment::start().await;
+    let issuer = at.client(&[Role::Issuer]).await;
+    let revoker = at.client(&[Role::Revoker]).await;
+    let subject = at.user().await;
+    let held = at.database.client().await;
+    held.batch_execute("BEGIN; LOCK TABLE public.oauth_access_tokens IN SHARE MODE")
+        .await
+        .unwrap();
+    let waiting = async |how_many: i64| loop {
+        let found = "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid) \
+                     WHERE NOT l.granted AND a.datname = current_database()";
+        if at.sql.query_one(found, &[]).await.unwrap().get::<_, i64>(0) >= how_many {
+            return;
+        }
+        tokio::task::yield_now().await;
+    };
+
+    let login = tokio::spawn({
+        let (issuer, subject) = (issuer.clone(), subject.clone());
+        async move { issuer.open(&subject).await }
+    });
+    waiting(1).await;
+    // All but one, so that no cut-off covers what the revocation overlooks.
+    let target = user(&subject, &uuid::Uuid::max().to_string());
+    let revoked = tokio::spawn(async move { revoker.revoke(target).await });
+    waiting(2).await;
+    held.batch_execute("COMMIT").await.unwrap();
+    let login = login.await.unwrap();
+    assert_eq!(revoked.await.unwrap(), 1);
+    assert!(!issuer.active(&login.access_token).await);
+}
