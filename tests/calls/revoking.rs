@@ -241,10 +241,10 @@ async fn a_login_under_way_does_not_slip_through_the_revocation_of_its_user() {
     waiting(1).await;
     // All but one, so that no cut-off covers what the revocation overlooks.
     let target = user(&subject, &uuid::Uuid::max().to_string());
-    let revoked = tokio::spawn(async move { revoker.revoke(target).await });
+    let ended = tokio::spawn(async move { revoker.revoke(target).await });
     waiting(2).await;
     held.batch_execute("COMMIT").await.unwrap();
     let login = login.await.unwrap();
-    assert_eq!(revoked.await.unwrap(), 1);
+    assert_eq!(ended.await.unwrap(), 1);
     assert!(!issuer.active(&login.access_token).await);
 }
