@@ -1,7 +1,7 @@
 //! Ids and pages.
 
 use super::{UUIDS, huge, named, revoke};
-use crate::support::server::{Deployment, answer};
+use crate::support::server::{Deployment, answer, settings};
 use countersign::proto::v1::{self, Role, revoke_session_request::Target};
 
 #[tokio::test]
@@ -31,6 +31,12 @@ async fn bad_ids_and_pages_are_named_and_nothing_is_written() {
         if !bad.is_empty() {
             let refused = revoke(&issuer, user(&subject, &bad)).await.unwrap_err();
             named(&refused, "user.except_session_id");
+            let request = admin.request(v1::CreateClientRequest {
+                client_id: bad.clone(),
+                settings: Some(settings()),
+            });
+            let created = answer(admin.directory().create_client(request).await);
+            named(&created.unwrap_err(), "client_id");
             let request = admin.request(v1::RegisterUserRequest {
                 subject: bad.clone(),
             });

@@ -74,3 +74,86 @@ async fn bad_tokens_are_named_or_refused_and_nothing_is_written() {
     assert_eq!(at.counts().await, before);
     assert!(issuer.active(&login.access_token).await);
 }
+
+#[tokio::test]
+async fn every_other_bad_field_of_a_rotation_is_named_and_nothing_is_consumed() {
+    let at = Deployment::start().await;
+    let issuer = at.client(&[Role::Issuer]).await;
+    let login = issuer.open(&at.user().await).await;
+    let before = at.counts().await;
+    let base = || v1::RotateRefreshRequest {
+        refresh_token: login.refresh_token.clone(),
+        ..Default::default()
+    };
+    let mut cases: Vec<(v1::RotateRefreshRequest, &str)> = Vec::new();
+    for bad in ["", "a b", "a\0", "é", "unknown"]
+        .map(str::to_owned)
+        .into_iter()
+        .chain([huge()])
+    {
+        cases.push((
+            v1::RotateRefreshRequest {
+                scopes: vec![bad.clone()],
+                ..base()
+            },
+            "scopes",
+        ));
+        cases.push((
+            v1::RotateRefreshRequest {
+                audience: vec![bad],
+                ..base()
+            },
+            "audience",
+        ));
+    }
+    let twice = vec!["a".to_owned(), "a".to_owned()];
+    cases.push((
+        v1::RotateRefreshRequest {
+            scopes: twice,
+            ..base()
+        },
+        "scopes",
+    ));
+    let beyond = vec!["urn:other".to_owned()];
+    cases.push((
+        v1::RotateRefreshRequest {
+            audience: beyond,
+            ..base()
+        },
+        "audience",
+    ));
+    for bad in ["a\0b".to_owned(), huge()] {
+        cases.push((
+            v1::RotateRefreshRequest {
+                user_agent: bad.clone(),
+                ..base()
+            },
+            "user_agent",
+        ));
+        cases.push((
+            v1::RotateRefreshRequest {
+                ip_address: bad,
+                ..base()
+            },
+            "ip_address",
+        ));
+    }
+    for (request, field) in cases {
+        let refused = answer(
+            issuer
+                .tokens()
+                .rotate_refresh(issuer.request(request))
+                .await,
+        );
+        named(&refused.unwrap_err(), field);
+    }
+    assert_eq!(at.counts().await, before);
+    assert_eq!(
+        issuer
+            .rotate(&login.refresh_token)
+            .await
+            .unwrap()
+            .generation,
+        1
+    );
+}
