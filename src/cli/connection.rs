@@ -69,15 +69,8 @@ impl Connection {
     /// Finds the credentials and connects.
     pub async fn open(options: &CallOptions, stdin: &mut Stdin) -> Result<Self, Failure> {
         let credentials = Credentials::find(options, &|name| env::var_os(name), stdin)?;
-        let target = credentials
-            .target
-            .clone()
-            .unwrap_or_else(|| DEFAULT_TARGET.to_owned());
-        let channel = endpoint(&target)?
-            .connect_timeout(options.timeout)
-            .connect()
-            .await
-            .map_err(|error| Failure::unreachable(&target, &error))?;
+        let target = credentials.target.as_deref().unwrap_or(DEFAULT_TARGET);
+        let channel = connect(target, options.timeout).await?;
         let authorize = Authorize {
             header: credentials.header()?,
             timeout: options.timeout,
@@ -89,6 +82,16 @@ impl Connection {
     pub fn tokens(&self) -> TokenAuthorityServiceClient<Authorized> {
         TokenAuthorityServiceClient::with_interceptor(self.channel.clone(), self.authorize.clone())
             .max_decoding_message_size(MAX_ANSWER_BYTES)
+    }
+
+    /// The connection itself.
+    pub fn channel(&self) -> Channel {
+        self.channel.clone()
+    }
+
+    /// What proves the caller.
+    pub fn authorization(&self) -> MetadataValue<Ascii> {
+        self.authorize.header.clone()
     }
 
     /// The calls about clients and users.
@@ -113,6 +116,15 @@ impl Interceptor for Authorize {
         request.set_timeout(self.timeout);
         Ok(request)
     }
+}
+
+/// Connects to a server.
+pub(super) async fn connect(target: &str, timeout: Duration) -> Result<Channel, Failure> {
+    endpoint(target)?
+        .connect_timeout(timeout)
+        .connect()
+        .await
+        .map_err(|error| Failure::unreachable(target, &error))
 }
 
 fn endpoint(target: &str) -> Result<Endpoint, Failure> {

@@ -23,6 +23,7 @@ mod settings;
 mod status;
 pub mod token;
 pub mod user;
+mod verify;
 
 use clap::{Parser, Subcommand};
 use connection::CallOptions;
@@ -63,6 +64,8 @@ enum Command {
     /// Keep the users that the authority knows
     #[command(subcommand)]
     User(user::UserCommand),
+    /// Prove a running deployment: many callers at once, and a search for a broken promise
+    Verify(verify::VerifyArgs),
     /// Make keys for the key file
     #[command(subcommand)]
     Keys(keys::KeysCommand),
@@ -110,6 +113,7 @@ async fn dispatch(command: Command, options: &CallOptions) -> Result<Exit, Failu
         Command::Session(command) => session::run(command, options).await,
         Command::Client(command) => client::run(command, options).await,
         Command::User(command) => user::run(command, options).await,
+        Command::Verify(args) => verify::run(args, options).await,
         Command::Keys(command) => keys::run(&command),
         Command::Completions(args) => completions::run(&args),
     }
