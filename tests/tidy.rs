@@ -28,6 +28,7 @@ const ALL: &[&str] = &[
     "shutdown",
     "store",
     "telemetry",
+    "verify",
 ];
 
 const ROOMS: &[Room] = &[
@@ -82,6 +83,13 @@ const ROOMS: &[Room] = &[
         may_use: "domain, proto, authority",
         never: "store, tokio_postgres",
         rooms: &["authority", "domain", "grpc", "proto"],
+        forbidden: &["tokio_postgres", "deadpool_postgres"],
+    },
+    Room {
+        name: "verify",
+        may_use: "domain, proto",
+        never: "store",
+        rooms: &["domain", "proto", "verify"],
         forbidden: &["tokio_postgres", "deadpool_postgres"],
     },
     Room {

@@ -80,7 +80,7 @@ fn of_store(call: Uuid, error: &StoreError) -> Status {
             "OVERLOADED",
             "too many calls wait; try again in a moment",
         ),
-        StoreError::Contention(_) | StoreError::RowCount { .. } => (
+        StoreError::Contention(_) | StoreError::Conflict(_) | StoreError::RowCount { .. } => (
             Code::Aborted,
             "CONTENTION",
             "other calls kept getting in the way; try again",

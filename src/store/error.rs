@@ -26,6 +26,10 @@ pub enum StoreError {
     /// The documented tables' 32-bit ids are used up.
     #[error("an identity of the documented tables is used up")]
     IdsExhausted(#[source] Option<DriverError>),
+    /// A row met another that it may not stand beside, or missed one that it refers to: as a
+    /// rule one that another call has just written.
+    #[error("a row conflicts with another")]
+    Conflict(#[source] DriverError),
     /// A constraint refused a row.
     #[error("a constraint of the database refused a row")]
     Constraint(#[source] DriverError),
@@ -62,7 +66,7 @@ impl StoreError {
     /// Whether the same work may simply be done again: nothing was committed.
     pub fn is_transient(&self) -> bool {
         match self.root() {
-            Self::Contention(_) | Self::RowCount { .. } => true,
+            Self::Contention(_) | Self::Conflict(_) | Self::RowCount { .. } => true,
             Self::Unavailable(_)
             | Self::InDoubt(_)
             | Self::NotMigrated(_)
@@ -88,7 +92,7 @@ impl StoreError {
     pub fn blames_a_row(&self) -> bool {
         matches!(
             self.root(),
-            Self::Constraint(_) | Self::Corrupt { .. } | Self::Database(_)
+            Self::Conflict(_) | Self::Constraint(_) | Self::Corrupt { .. } | Self::Database(_)
         )
     }
 
@@ -127,19 +131,26 @@ impl From<DriverError> for StoreError {
             return Self::Unavailable(Some(Box::new(error)));
         };
         match code.code() {
-            // serialization failure, deadlock, lock not available, lock timeout
-            "40001" | "40P01" | "55P03" => Self::Contention(Some(error)),
             // undefined schema, table, column or function
             "3F000" | "42P01" | "42703" | "42883" => Self::NotMigrated(error),
             // the sequence is at its end; an id is out of range
             "2200H" | "22003" => Self::IdsExhausted(Some(error)),
-            // shutting down, crashed, starting up, too many connections, read-only
-            "57P01" | "57P02" | "57P03" | "53300" | "25006" => {
-                Self::Unavailable(Some(Box::new(error)))
-            }
-            code if code.starts_with("08") => Self::Unavailable(Some(Box::new(error))),
-            code if code.starts_with("23") => Self::Constraint(error),
-            _ => Self::Database(error),
+            // a unique or foreign key
+            "23505" | "23503" => Self::Conflict(error),
+            // read-only, as a standby is; idle in a transaction for too long
+            "25006" | "25P03" => Self::Unavailable(Some(Box::new(error))),
+            // lock not available, lock timeout
+            "55P03" => Self::Contention(Some(error)),
+            code => match &code[..2] {
+                // connection; out of memory, disk or connections; cancelled by a timeout,
+                // shutting down, crashed, starting up; input and output
+                "08" | "53" | "57" | "58" => Self::Unavailable(Some(Box::new(error))),
+                // an integrity constraint
+                "23" => Self::Constraint(error),
+                // serialization failure, deadlock
+                "40" => Self::Contention(Some(error)),
+                _ => Self::Database(error),
+            },
         }
     }
 }

@@ -183,7 +183,7 @@ impl Trial {
                 };
                 (by, Call::Introspect(token))
             }
-            Move::List => (either(Actor::Owner, Actor::Admin), Call::ListSessions),
+            Move::List => (either(Actor::Owner, Actor::Revoker), Call::ListSessions),
             Move::Open | Move::OpenAgain if live.len() > SESSIONS => {
                 (Actor::Owner, Call::Introspect(access))
             }

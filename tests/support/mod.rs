@@ -1,6 +1,7 @@
 //! What every integration test stands on.
 
 pub mod dev;
+pub mod figures;
 pub mod server;
 
 use countersign::cli::postgres::{Cluster, ClusterOptions, home_for};

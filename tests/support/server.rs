@@ -301,6 +301,11 @@ impl Caller {
         request
     }
 
+    /// What proves the caller.
+    pub fn authorization(&self) -> MetadataValue<Ascii> {
+        self.authorization.clone().unwrap()
+    }
+
     /// The token calls.
     pub fn tokens(&self) -> TokenAuthorityServiceClient<Channel> {
         TokenAuthorityServiceClient::new(self.channel.clone())

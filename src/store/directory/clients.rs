@@ -66,7 +66,7 @@ pub(crate) async fn create(
         .await
     {
         Ok(_) => {}
-        Err(StoreError::Constraint(_)) => {
+        Err(StoreError::Constraint(_) | StoreError::Conflict(_)) => {
             return Ok(Err(Refusal::LinkRequired {
                 table: "public.oauth_clients",
             }));

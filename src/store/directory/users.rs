@@ -41,7 +41,7 @@ pub(crate) async fn register(
     let linked = connection
         .execute(statements::USERS_LINK, &[&subjects])
         .await;
-    if let Err(StoreError::Constraint(_)) = linked {
+    if let Err(StoreError::Constraint(_) | StoreError::Conflict(_)) = linked {
         return Ok(Registration::Refused(Refusal::LinkRequired {
             table: "public.users",
         }));
@@ -50,7 +50,7 @@ pub(crate) async fn register(
     let ids = identities.for_users(connection, subjects.len()).await?;
     let statement = statements::USERS_BRIDGE;
     let bridged = connection.query(statement, &[&subjects, &ids]).await;
-    if let Err(StoreError::Constraint(_)) = bridged {
+    if let Err(StoreError::Constraint(_) | StoreError::Conflict(_)) = bridged {
         return Ok(Registration::Refused(Refusal::LinkRequired {
             table: "auth.\"user\"",
         }));

@@ -5,7 +5,7 @@ use crate::domain::{
     rotation::EndReason,
 };
 use crate::store::{
-    columns::Columns, connection::Connection, error::StoreError, events, statements,
+    columns::Columns, connection::Connection, error::StoreError, events, expect, statements,
 };
 use std::collections::HashSet;
 use uuid::Uuid;
@@ -40,9 +40,10 @@ pub(super) async fn end(connection: &Connection, endings: &[Ending]) -> Result<(
         .iter()
         .map(|row| Columns::of(row, statement.name).take())
         .collect::<Result<HashSet<Uuid>, _>>()?;
+    // They were locked; a session that does not go would be told as ended.
+    expect(statement, gone.len() as u64, endings.len())?;
     let told: Vec<_> = endings
         .iter()
-        .filter(|ending| gone.contains(&ending.session_id))
         .map(|ending| Event {
             session_id: Some(ending.session_id),
             client_id: Some(ending.client_id),

@@ -224,7 +224,10 @@ impl<'h> Endings<'h> {
                 let dead = self.death(operation, Thing::Token(token));
                 dead.filter(|_| !alone)
             }
-            (Answer::Listed(sessions), _, Thing::Session(own)) => {
+            // Others list only what is their own.
+            (Answer::Listed(sessions), _, Thing::Session(own))
+                if matches!(operation.by, Actor::Owner | Actor::Revoker) =>
+            {
                 let missing = self.birth(thing).ended <= operation.began
                     && sessions.iter().all(|(session, _)| *session != own);
                 missing.then_some(None)

@@ -1,0 +1,115 @@
+//! Every promise, while everything breaks: two server processes over one PostgreSQL, the
+//! callers and the checker of `countersign verify`, and trouble of every kind.
+
+mod proxy;
+mod site;
+mod trouble;
+
+use crate::support::{figures, server::Deployment};
+use countersign::verify::{self, Plan, Progress};
+use site::Site;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use tonic::transport::Channel;
+use trouble::Trouble;
+
+/// What the callers of every run here do: they repeat what was lost for up to ten seconds,
+/// well within their grace window.
+fn plan(servers: Vec<Channel>, admin: verify::Authorization, operations: u64) -> Plan {
+    Plan {
+        servers,
+        admin,
+        concurrency: 64,
+        duration: Duration::from_mins(30),
+        operations,
+        timeout: Duration::from_secs(5),
+        patience: Duration::from_secs(10),
+        grace: Duration::from_secs(40),
+        settle: Duration::from_secs(15),
+    }
+}
+
+fn is_long() -> bool {
+    std::env::var_os("COUNTERSIGN_TEST_LONG").is_some()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_promise_holds_on_two_servers() {
+    let deployment = Deployment::start_with(2, &[]).await;
+    let servers = vec![
+        deployment.admin().channel(),
+        deployment.at(1, &deployment.admin()).channel(),
+    ];
+    let operations = if is_long() { 300_000 } else { 15_000 };
+    let plan = plan(servers, deployment.admin().authorization(), operations);
+    let report = verify::run(plan, Arc::default()).await.unwrap();
+    figures::write("verify-calm", &report.to_string());
+    assert!(report.is_clean(), "{report}");
+    assert!(report.operations >= operations, "{report}");
+    // It tried what it is there to try.
+    for outcome in ["ROTATED", "REPLAYED", "refused REFRESH_TOKEN_REUSED"] {
+        assert!(
+            report.count("RotateRefresh", outcome) > 0,
+            "{outcome}\n{report}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_promise_holds_while_everything_breaks() {
+    let impatient_statements = [("COUNTERSIGN_DATABASE_STATEMENT_TIMEOUT", "400ms")];
+    let impatient_locks = [("COUNTERSIGN_DATABASE_LOCK_TIMEOUT", "200ms")];
+    let mut site = Site::start(&[&impatient_statements, &impatient_locks], 20).await;
+    let admin = site.admin().await;
+    let operations = if is_long() { 1_200_000 } else { 200_000 };
+    let plan = plan(site.channels(), admin, operations);
+    let progress = Arc::new(Progress::default());
+    let stop = AtomicBool::new(false);
+    let (report, troubles) = tokio::join!(
+        async {
+            let report = verify::run(plan, Arc::clone(&progress)).await;
+            stop.store(true, Ordering::Relaxed);
+            report.unwrap()
+        },
+        trouble::make(&mut site, &stop),
+    );
+
+    let losses: u64 = site.servers.iter().map(|one| one.database.losses()).sum();
+    let mut told = report.to_string();
+    for (trouble, times) in &troubles {
+        told.push_str(&format!("{:<30}  {times:>9}\n", format!("{trouble:?}")));
+    }
+    told.push_str(&format!(
+        "{:<30}  {losses:>9}\n",
+        "commits whose answer was lost"
+    ));
+    figures::write("verify-faults", &told);
+
+    assert!(report.is_clean(), "{told}");
+    assert!(report.operations >= operations, "{told}");
+    assert!(losses > 0, "{told}");
+    for trouble in [
+        Trouble::ServerKilled,
+        Trouble::PostgresStopped,
+        Trouble::BackendsTerminated,
+        Trouble::DatabaseCut,
+        Trouble::CallersCut,
+        Trouble::TableLocked,
+        Trouble::RowsLocked,
+    ] {
+        assert!(troubles.contains_key(&trouble), "no {trouble:?}\n{told}");
+    }
+    let log = site.postgres_log();
+    assert!(!log.contains("deadlock detected"), "a deadlock\n{told}");
+    for server in &site.servers {
+        let log = server.log();
+        let bad = |line: &&str| line.contains("ERROR") || line.contains("panicked");
+        let bad: Vec<_> = log.lines().filter(bad).take(5).collect();
+        assert!(bad.is_empty(), "{bad:#?}\n{told}");
+    }
+}

@@ -1,0 +1,119 @@
+//! A road that can be cut: forwards TCP, and loses answers on purpose.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    task::JoinHandle,
+};
+
+/// How PostgreSQL's front end says COMMIT: the name that every statement of ours bears.
+const COMMIT: &[u8] = b"-- transactions.commit";
+
+/// Forwards connections to one address.
+pub struct Proxy {
+    address: SocketAddr,
+    state: Arc<State>,
+    accepting: JoinHandle<()>,
+}
+
+struct State {
+    target: SocketAddr,
+    /// Of a thousand commits so many lose their answer and their connection.
+    lost_commits: u64,
+    /// Counts the times at which every connection is cut.
+    cut: watch::Sender<u64>,
+    losses: AtomicU64,
+}
+
+impl Proxy {
+    /// Listens on a free port. Of a thousand commits that pass, `lost_commits` lose their
+    /// answer on the way back.
+    pub async fn start(target: SocketAddr, lost_commits: u64) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let state = Arc::new(State {
+            target,
+            lost_commits,
+            cut: watch::Sender::new(0),
+            losses: AtomicU64::new(0),
+        });
+        let own = Arc::clone(&state);
+        let accepting = tokio::spawn(async move {
+            while let Ok((near, _)) = listener.accept().await {
+                tokio::spawn(forward(near, Arc::clone(&own)));
+            }
+        });
+        Self {
+            address,
+            state,
+            accepting,
+        }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Cuts every connection.
+    pub fn cut(&self) {
+        self.state.cut.send_modify(|times| *times += 1);
+    }
+
+    /// Commits whose answer was lost.
+    pub fn losses(&self) -> u64 {
+        self.state.losses.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.accepting.abort();
+        self.cut();
+    }
+}
+
+/// Forwards one connection until either end closes or it is cut; both ends are closed then.
+async fn forward(mut near: TcpStream, state: Arc<State>) {
+    let Ok(mut far) = TcpStream::connect(state.target).await else {
+        return;
+    };
+    let _ = (near.set_nodelay(true), far.set_nodelay(true));
+    let mut cut = state.cut.subscribe();
+    let mut up = vec![0; 64 << 10];
+    let mut down = vec![0; 64 << 10];
+    let mut loses = false;
+    loop {
+        tokio::select! {
+            _ = cut.changed() => return,
+            read = near.read(&mut up) => {
+                let Ok(length @ 1..) = read else { return };
+                let sent = &up[..length];
+                loses = sent.windows(COMMIT.len()).any(|text| text == COMMIT)
+                    && fastrand::u64(..1000) < state.lost_commits;
+                if far.write_all(sent).await.is_err() {
+                    return;
+                }
+            }
+            read = far.read(&mut down) => {
+                let Ok(length @ 1..) = read else { return };
+                if loses {
+                    // It is committed, and nobody hears of it.
+                    state.losses.fetch_add(1, Ordering::Relaxed);
+                    return;
+                }
+                if near.write_all(&down[..length]).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
