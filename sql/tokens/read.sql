@@ -13,6 +13,7 @@ SELECT
     t.dpop_jkt,
     t.created_at,
     t.expires_at,
+    t.metadata ? 'revoked_at',
     t.metadata ? 'session_id',
     x.session_id,
     s.created_at,

@@ -39,6 +39,8 @@ pub struct AccessRecord {
     pub created_at: DateTime<Utc>,
     /// Its end.
     pub expires_at: DateTime<Utc>,
+    /// Someone has revoked it alone.
+    pub revoked: bool,
     /// The session that it belongs to, and that session's life; without the life
     /// the session has ended.
     pub session: Option<(Uuid, Option<SessionLife>)>,
@@ -96,7 +98,7 @@ pub fn decide(
 }
 
 fn access(caller: &Caller, record: &AccessRecord) -> Option<Description> {
-    if !may_see(caller, record.client_id, &record.audience) {
+    if record.revoked || !may_see(caller, record.client_id, &record.audience) {
         return None;
     }
     let session = match &record.session {

@@ -107,6 +107,7 @@ fn record(columns: &mut Columns<'_>, idle_timeout: Duration) -> Result<AccessRec
     let dpop_jkt = columns.take()?;
     let created_at = columns.take()?;
     let expires_at = columns.take()?;
+    let revoked = columns.take()?;
     let has_session: bool = columns.take()?;
     let session_id: Option<Uuid> = columns.take()?;
     let life = session_life(columns)?;
@@ -119,6 +120,7 @@ fn record(columns: &mut Columns<'_>, idle_timeout: Duration) -> Result<AccessRec
         dpop_jkt,
         created_at,
         expires_at,
+        revoked,
         // A session id that is no uuid belongs to no session that could be alive.
         session: has_session.then(|| (session_id.unwrap_or_default(), life)),
         standing: Standing {
@@ -172,7 +174,7 @@ pub(super) fn user_standing(columns: &mut Columns<'_>) -> Result<Option<UserStan
     Ok(known.then_some(standing))
 }
 
-/// Deletes access tokens of ours; returns those that existed.
+/// Revokes access tokens of ours; returns those that were not revoked before.
 pub(super) async fn revoke(
     connection: &Connection,
     digests: &[&[u8]],

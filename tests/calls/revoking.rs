@@ -161,6 +161,31 @@ async fn a_revoked_access_token_dies_alone() {
 }
 
 #[tokio::test]
+async fn a_revoked_access_token_still_ends_its_session() {
+    let at = Deployment::start().await;
+    let issuer = at.client(&[Role::Issuer]).await;
+    let login = issuer.open(&at.user().await).await;
+    let request = v1::RevokeTokenRequest {
+        token: login.access_token.clone(),
+        ..v1::RevokeTokenRequest::default()
+    };
+    for _ in 0..2 {
+        let request = issuer.request(request.clone());
+        issuer.tokens().revoke_token(request).await.unwrap();
+    }
+    assert!(!issuer.active(&login.access_token).await);
+    let ended = issuer.revoke(Target::AccessToken(login.access_token)).await;
+    assert_eq!(ended, 1);
+    assert_eq!(
+        issuer.refusal(&login.refresh_token).await,
+        "SESSION_REVOKED"
+    );
+    let told = at.events().await;
+    let single = told.iter().filter(|kind| *kind == "token_revoked").count();
+    assert_eq!(single, 1, "{told:?}");
+}
+
+#[tokio::test]
 async fn sessions_are_listed_by_page_the_most_recently_used_first() {
     let at = Deployment::start().await;
     let issuer = at.client(&[Role::Issuer]).await;

@@ -51,7 +51,8 @@ pub async fn make(site: &mut Site, stop: &AtomicBool) -> BTreeMap<Trouble, u64> 
 }
 
 fn draw() -> Trouble {
-    let mut lot = fastrand::u8(..LOT.iter().map(|(share, _)| share).sum());
+    let shares: u8 = LOT.iter().map(|(share, _)| share).sum();
+    let mut lot = fastrand::u8(..shares);
     for &(share, trouble) in LOT {
         if lot < share {
             return trouble;

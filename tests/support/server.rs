@@ -39,6 +39,7 @@ pub struct Deployment {
     settings: Vec<(String, String)>,
     admin: (String, String),
     channels: Vec<Channel>,
+    targets: Vec<String>,
     /// Dropped last: each ends its server.
     stops: Vec<oneshot::Sender<()>>,
 }
@@ -131,6 +132,7 @@ impl Deployment {
             settings: own,
             admin: Default::default(),
             channels: Vec::new(),
+            targets: Vec::new(),
             stops: Vec::new(),
         };
         for _ in 0..servers {
@@ -167,13 +169,25 @@ impl Deployment {
         }));
         readiness.wait_for(|ready| *ready).await.unwrap();
         self.stops.push(stop);
-        let endpoint = Channel::from_shared(format!("http://{address}")).unwrap();
+        let target = format!("http://{address}");
+        let endpoint = Channel::from_shared(target.clone()).unwrap();
+        self.targets.push(target);
         self.channels.push(endpoint.connect().await.unwrap());
     }
 
     /// The admin, calling the first server.
     pub fn admin(&self) -> Caller {
         self.caller(&self.admin.0, &self.admin.1)
+    }
+
+    /// The admin and its secret.
+    pub fn admin_secret(&self) -> (Caller, String) {
+        (self.admin(), self.admin.1.clone())
+    }
+
+    /// Where the servers are.
+    pub fn targets(&self) -> Vec<String> {
+        self.targets.clone()
     }
 
     /// A caller with these credentials, calling the first server.
