@@ -20,6 +20,7 @@ mod foreign;
 mod inputs;
 mod migrate;
 mod postgres;
+mod purge;
 mod readme;
 mod secrets;
 mod serve;
