@@ -135,3 +135,111 @@ async fn stop<E: Expiring>(expiring: &E, walk: &mut Walk) -> Result<(), StoreErr
     });
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        collections::BTreeSet,
+        sync::atomic::{AtomicUsize, Ordering},
+    };
+
+    /// A table of rows by expiry in seconds and a number, foreign below 1,000,000.
+    #[derive(Default)]
+    struct Table {
+        rows: BTreeSet<(i64, u32)>,
+        held: Option<u32>,
+        looks: AtomicUsize,
+    }
+
+    const OURS: u32 = 1_000_000;
+
+    fn time(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(seconds, 0).expect("a time")
+    }
+
+    impl Expiring for Table {
+        type Id = (i64, u32);
+
+        async fn look(&self, from: DateTime<Utc>) -> Result<Vec<Seen<Self::Id>>, StoreError> {
+            self.looks.fetch_add(1, Ordering::Relaxed);
+            let rows = self.rows.iter().filter(|(at, _)| time(*at) >= from);
+            Ok(rows
+                .take(WINDOW)
+                .map(|&(at, row)| Seen {
+                    id: (row >= OURS).then_some((at, row)),
+                    expires_at: time(at),
+                    now: time(1_000_000),
+                })
+                .collect())
+        }
+
+        async fn remove(
+            &mut self,
+            ids: &[Self::Id],
+            _: &(dyn Fn() -> bool + Sync),
+        ) -> Result<Option<HashSet<Self::Id>>, StoreError> {
+            let free = ids.iter().filter(|(_, row)| self.held != Some(*row));
+            let gone: HashSet<_> = free.copied().collect();
+            self.rows.retain(|row| !gone.contains(row));
+            Ok(Some(gone))
+        }
+    }
+
+    /// Walks once, with at most so many looks, and says how many there were.
+    async fn pass(table: &mut Table, place: &mut Walk, looks: usize) -> usize {
+        let left = AtomicUsize::new(looks);
+        let spent = || {
+            left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+                left.checked_sub(1)
+            })
+            .is_err()
+        };
+        table.looks.store(0, Ordering::Relaxed);
+        walk(table, place, 100, &spent).await.expect("no database");
+        table.looks.load(Ordering::Relaxed)
+    }
+
+    fn ours(table: &Table) -> usize {
+        table.rows.iter().filter(|(_, row)| *row >= OURS).count()
+    }
+
+    #[tokio::test]
+    async fn a_wall_is_walked_once_in_bounded_passes_and_not_again_in_the_next() {
+        let mut table = Table::default();
+        table
+            .rows
+            .extend((0..50_000).map(|row| (1 + i64::from(row) / 10, row)));
+        // And one of a single instant, longer than a window.
+        table.rows.extend((50_000..55_000).map(|row| (6_000, row)));
+        table.rows.insert((7_000, OURS));
+        let mut place = Walk::default();
+        let mut passes = 0;
+        while ours(&table) > 0 {
+            assert!(pass(&mut table, &mut place, 5).await <= 7);
+            passes += 1;
+            assert!(passes < 20, "it is stuck at {}", place.from);
+        }
+        assert_eq!(table.rows.len(), 55_000);
+        pass(&mut table, &mut place, 5).await;
+        table.rows.insert((8_000, OURS + 1));
+        assert!(pass(&mut table, &mut place, 5).await <= 3);
+        assert_eq!((ours(&table), place.lag()), (0, Duration::ZERO));
+    }
+
+    #[tokio::test]
+    async fn a_row_that_someone_holds_is_left_told_and_looked_at_again() {
+        let mut table = Table::default();
+        table
+            .rows
+            .extend((0..2_500).map(|row| (1 + i64::from(row), OURS + row)));
+        table.held = Some(OURS + 3);
+        let mut place = Walk::default();
+        pass(&mut table, &mut place, 1000).await;
+        assert_eq!(ours(&table), 1);
+        assert_eq!(place.lag(), Duration::from_secs(1_000_000 - 4));
+        table.held = None;
+        pass(&mut table, &mut place, 1000).await;
+        assert_eq!((ours(&table), place.lag()), (0, Duration::ZERO));
+    }
+}
