@@ -19,6 +19,7 @@ mod dev;
 mod foreign;
 mod inputs;
 mod migrate;
+mod plans;
 mod postgres;
 mod purge;
 mod readme;

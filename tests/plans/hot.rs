@@ -1,0 +1,1 @@
+//! Rotation stays a HOT update.
