@@ -2,28 +2,37 @@
 -- What a purge would remove now: sessions, grants, ledger rows, access tokens. $1: how
 -- long ago it must have expired, $2: how long a request id makes its opening
 -- repeatable, both in milliseconds.
-WITH families AS MATERIALIZED (
-    SELECT g.session_id, g.client_id, g.subject, s.jti
+WITH past AS MATERIALIZED (
+    SELECT
+        g.session_id,
+        g.client_id,
+        g.subject,
+        (SELECT s.expires_at FROM auth.refresh_session s WHERE s.jti = g.session_id) AS expires_at
     FROM countersign.session_grant g
-    LEFT JOIN auth.refresh_session s ON s.jti = g.session_id
     WHERE g.expires_at < statement_timestamp() - $1::bigint * interval '1 millisecond'
         AND (
             g.request_id IS NULL
             OR g.opened_at < statement_timestamp() - $2::bigint * interval '1 millisecond'
         )
-        AND (
-            s.jti IS NULL
-            OR s.expires_at < statement_timestamp() - $1::bigint * interval '1 millisecond'
-        )
+), families AS MATERIALIZED (
+    SELECT *
+    FROM past
+    WHERE expires_at IS NULL
+        OR expires_at < statement_timestamp() - $1::bigint * interval '1 millisecond'
 )
 SELECT
-    (SELECT count(jti) FROM families),
+    (SELECT count(expires_at) FROM families),
     (SELECT count(*) FROM families),
     (
-        SELECT count(*)
+        SELECT coalesce(sum(rows), 0)::bigint
         FROM families f
-        JOIN auth.refresh_tokens t ON t.session_id = f.session_id
-        WHERE t.instance_id = f.client_id AND t.user_id = f.subject::text
+        CROSS JOIN LATERAL (
+            SELECT count(*) AS rows
+            FROM auth.refresh_tokens t
+            WHERE t.session_id = f.session_id
+                AND t.instance_id = f.client_id
+                AND t.user_id = f.subject::text
+        ) ledger
     ),
     (
         SELECT count(*)

@@ -25,6 +25,7 @@ statements! {
     BEGIN = "transactions/begin";
     COMMIT = "transactions/commit";
     ROLLBACK = "transactions/rollback";
+    SEARCH = "transactions/search";
     CALLERS_STANDING = "callers/standing";
     SESSIONS_LOCK_TO_ROTATE = "sessions/lock_to_rotate";
     SESSIONS_LOCK_TO_END = "sessions/lock_to_end";
