@@ -50,16 +50,16 @@ pub(super) async fn run(args: PurgeArgs, json: bool) -> Result<Exit, Failure> {
     };
     let failed = |error| Failure::of_store(&error);
     let mut purger = Purger::open(connections, options).map_err(failed)?;
-    let purged = if args.dry_run {
+    let rows = if args.dry_run {
         purger.count().await.map_err(failed)?
     } else {
         purger.pass(&|| true).await.map_err(failed)?.0
     };
     let record = Record::default()
         .flag("dry_run", args.dry_run)
-        .number("sessions", purged.sessions)
-        .number("grants", purged.grants)
-        .number("ledger_rows", purged.ledger)
-        .number("access_tokens", purged.access_tokens);
+        .number("sessions", rows.sessions)
+        .number("grants", rows.grants)
+        .number("ledger_rows", rows.ledger)
+        .number("access_tokens", rows.access_tokens);
     output::print(record, json)
 }

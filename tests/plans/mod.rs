@@ -4,6 +4,7 @@
 pub mod fill;
 mod hot;
 mod parameters;
+mod searches;
 
 use crate::support::server::Deployment;
 use countersign::store::statements;
@@ -81,6 +82,32 @@ async fn prepared(at: &Deployment, mode: &str) -> Client {
     client
 }
 
+/// The plan of what is executed.
+async fn plan(client: &Client, execute: &str) -> Value {
+    let explain = format!("EXPLAIN (VERBOSE, FORMAT JSON) EXECUTE {execute}");
+    let plan: Value = match client.query_one(&explain, &[]).await {
+        Ok(row) => row.get(0),
+        Err(error) => panic!("{explain:.200}: {error:?}"),
+    };
+    plan[0]["Plan"].clone()
+}
+
+/// Every index of a plan, with its condition.
+async fn explained_nodes(client: &Client, execute: &str) -> Vec<(String, String)> {
+    fn walk(node: &Value, found: &mut Vec<(String, String)>) {
+        let text = |key: &str| node[key].as_str().unwrap_or_default().to_owned();
+        if !text("Index Name").is_empty() {
+            found.push((text("Index Name"), text("Index Cond")));
+        }
+        for child in node["Plans"].as_array().into_iter().flatten() {
+            walk(child, found);
+        }
+    }
+    let mut found = Vec::new();
+    walk(&plan(client, execute).await, &mut found);
+    found
+}
+
 /// Explains every statement for batches of this size, and says what is wrong with which.
 async fn explained(client: &Client, ids: &Ids, leading: &Leading, calls: usize) -> Vec<String> {
     let mut all = Vec::new();
@@ -93,16 +120,10 @@ async fn explained(client: &Client, ids: &Ids, leading: &Leading, calls: usize) 
             [] => String::new(),
             some => format!("({})", some.join(", ")),
         };
-        let explain = format!(
-            "EXPLAIN (VERBOSE, FORMAT JSON) EXECUTE {}{arguments}",
-            name.replace('/', "_")
-        );
-        let plan: Value = match client.query_one(&explain, &[]).await {
-            Ok(row) => row.get(0),
-            Err(error) => panic!("{name} for {calls}: {error:?}"),
-        };
+        let execute = format!("{}{arguments}", name.replace('/', "_"));
+        let plan = plan(client, &execute).await;
         let mut found = Vec::new();
-        wrong(&plan[0]["Plan"], leading, false, &mut found);
+        wrong(&plan, leading, false, &mut found);
         found.dedup();
         all.extend(found.iter().map(|what| format!("{name} {what}")));
     }

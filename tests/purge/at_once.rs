@@ -41,9 +41,9 @@ async fn purging_beside_every_call_fails_none_and_deadlocks_nobody() {
     let over = AtomicBool::new(false);
     let purging = async {
         let mut all = Purged::default();
-        let mut purger = purger(&at, 5, Some(Duration::from_millis(200)));
+        let mut sweeper = purger(&at, 5, Some(Duration::from_millis(200)));
         while !over.load(Ordering::Relaxed) {
-            let (purged, _) = purger.pass(&|| true).await.unwrap();
+            let (purged, _) = sweeper.pass(&|| true).await.unwrap();
             all.grants += purged.grants;
             all.access_tokens += purged.access_tokens;
         }
@@ -116,24 +116,24 @@ async fn purging_beside_every_call_fails_none_and_deadlocks_nobody() {
 async fn a_pass_keeps_its_budget_and_the_next_goes_on_where_it_stopped() {
     let at = quiet().await;
     tokens(&at, 20_000, 3600, true).await;
-    let mut purger = purger(&at, 100, Some(Duration::from_millis(20)));
+    let mut sweeper = purger(&at, 100, Some(Duration::from_millis(20)));
     let started = Instant::now();
-    let (first, lag) = purger.pass(&|| true).await.unwrap();
+    let (first, lag) = sweeper.pass(&|| true).await.unwrap();
     assert!(started.elapsed() < Duration::from_secs(5));
     assert!(first.access_tokens < 20_000, "{first:?}");
     assert!(lag.access_tokens > Duration::from_secs(3599), "{lag:?}");
     let mut removed = first.access_tokens;
     while removed < 20_000 {
-        let (purged, _) = purger.pass(&|| true).await.unwrap();
+        let (purged, _) = sweeper.pass(&|| true).await.unwrap();
         removed += purged.access_tokens;
         assert!(started.elapsed() < Duration::from_mins(1), "{removed}");
     }
-    let (last, lag) = purger.pass(&|| true).await.unwrap();
+    let (last, lag) = sweeper.pass(&|| true).await.unwrap();
     assert_eq!(
         (last, lag.access_tokens),
         (Purged::default(), Duration::ZERO)
     );
-    let (none, _) = purger.pass(&|| false).await.unwrap();
+    let (none, _) = sweeper.pass(&|| false).await.unwrap();
     assert_eq!(none, Purged::default());
 }
 
@@ -150,10 +150,10 @@ async fn what_lies_behind_a_wall_of_foreign_rows_is_purged_within_a_few_small_pa
         .await
         .unwrap();
     tokens(&at, 10, 3600, true).await;
-    let mut purger = purger(&at, 100, Some(Duration::from_millis(20)));
+    let mut sweeper = purger(&at, 100, Some(Duration::from_millis(20)));
     let mut removed = 0;
     for _ in 0..100 {
-        let (purged, _) = purger.pass(&|| true).await.unwrap();
+        let (purged, _) = sweeper.pass(&|| true).await.unwrap();
         removed += purged.access_tokens;
         if removed == 10 {
             break;
@@ -183,8 +183,8 @@ async fn the_lag_is_the_age_of_the_oldest_row_that_was_left() {
         ))
         .await
         .unwrap();
-    let mut purger = purger(&at, 50, None);
-    let (purged, lag) = purger.pass(&|| true).await.unwrap();
+    let mut sweeper = purger(&at, 50, None);
+    let (purged, lag) = sweeper.pass(&|| true).await.unwrap();
     assert_eq!((purged.grants, purged.access_tokens), (1, 300));
     assert!((3600..3700).contains(&lag.families.as_secs()), "{lag:?}");
     assert!(
@@ -192,7 +192,7 @@ async fn the_lag_is_the_age_of_the_oldest_row_that_was_left() {
         "{lag:?}"
     );
     holder.batch_execute("COMMIT").await.unwrap();
-    let (purged, lag) = purger.pass(&|| true).await.unwrap();
+    let (purged, lag) = sweeper.pass(&|| true).await.unwrap();
     assert_eq!((purged.grants, purged.access_tokens), (1, 1));
     assert_eq!(lag, countersign::store::PurgeLag::default());
 }

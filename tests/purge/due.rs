@@ -87,19 +87,15 @@ async fn stand(at: &Deployment, case: &Case) -> Uuid {
     issuer.rotate(&login.refresh_token).await.unwrap();
     let session = Uuid::parse_str(&login.session_id).unwrap();
     let sql = &at.sql;
-    match case.session {
-        Some(since) => {
-            let move_end =
-                "UPDATE auth.refresh_session SET expires_at = now() - make_interval(secs => $2)
-                 WHERE jti = $1";
-            sql.execute(move_end, &[&session, &f64::from(since)]).await
-        }
-        None => {
-            let end = "DELETE FROM auth.refresh_session WHERE jti = $1";
-            sql.execute(end, &[&session]).await
-        }
+    if let Some(since) = case.session {
+        let move_end = "UPDATE auth.refresh_session
+            SET expires_at = now() - make_interval(secs => $2) WHERE jti = $1";
+        let since = f64::from(since);
+        sql.execute(move_end, &[&session, &since]).await.unwrap();
+    } else {
+        let end = "DELETE FROM auth.refresh_session WHERE jti = $1";
+        sql.execute(end, &[&session]).await.unwrap();
     }
-    .unwrap();
     sql.execute(
         "UPDATE countersign.session_grant
          SET expires_at = now() - make_interval(secs => $2), end_reason = $3,
