@@ -6,8 +6,10 @@ use crate::{
     domain::{keys::KeyRing, policy::Defaults},
     grpc::{self, Deadlines, DirectoryBounds, EdgeOptions},
     proto::v1::{directory_service_server, token_authority_service_server},
+    purging::Purging,
     store::{
-        BatchLimits, DatabaseUrl, InvalidUrl, PoolOptions, Store, StoreError, StoreOptions,
+        BatchLimits, DatabaseUrl, InvalidUrl, PoolOptions, PurgeOptions, Store, StoreError,
+        StoreOptions,
         readiness::{self, Verdict},
     },
 };
@@ -60,6 +62,7 @@ pub struct Bound {
     health: Health,
     database: DatabaseUrl,
     allow_asynchronous_commit: bool,
+    purging: Option<Purging>,
     drain: Duration,
 }
 
@@ -89,6 +92,13 @@ pub async fn build(config: &Config, ring: Arc<KeyRing>) -> Result<Bound, AppErro
     };
     let listener = TcpListener::bind(config.listen).await.map_err(bind)?;
     let address = listener.local_addr().map_err(bind)?;
+    let purging = config.purge.enabled.then(|| Purging {
+        purger: authority.purger(PurgeOptions {
+            batch: config.purge.batch,
+            budget: Some(config.purge.budget),
+        }),
+        pause: config.purge.pause,
+    });
     Ok(Bound {
         listener,
         address,
@@ -97,6 +107,7 @@ pub async fn build(config: &Config, ring: Arc<KeyRing>) -> Result<Bound, AppErro
         health,
         database,
         allow_asynchronous_commit: config.database.allow_asynchronous_commit,
+        purging,
         drain: config.shutdown.drain,
     })
 }
@@ -128,6 +139,11 @@ impl Bound {
             drop(stopped.await);
         }));
         tracing::info!(address = %self.address, "listening");
+        let (stop_purging, purging_stops) = watch::channel(false);
+        let ready = self.health.ready.subscribe();
+        let mut purging = self
+            .purging
+            .map(|purging| tokio::spawn(purging.run(ready, purging_stops)));
 
         let watch = watch_database(
             &self.authority,
@@ -144,10 +160,20 @@ impl Bound {
         tracing::info!("stopping: finishing what runs");
         // Nobody hears it only if the server has ended.
         let _ = stop.send(());
-        if let Ok(ended) = tokio::time::timeout(self.drain, &mut serving).await {
+        stop_purging.send_replace(true);
+        let ended = async {
+            if let Some(purging) = &mut purging {
+                let _ = purging.await;
+            }
+            (&mut serving).await
+        };
+        if let Ok(ended) = tokio::time::timeout(self.drain, ended).await {
             ended.unwrap_or(Ok(()))?;
         } else {
             serving.abort();
+            if let Some(purging) = &purging {
+                purging.abort();
+            }
             tracing::warn!("calls were still running at the end of shutdown.drain");
         }
         match refused {

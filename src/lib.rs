@@ -11,6 +11,7 @@ pub mod domain;
 pub mod grpc;
 pub mod keyfile;
 pub mod proto;
+pub mod purging;
 pub mod shutdown;
 pub mod store;
 pub mod telemetry;

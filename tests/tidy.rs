@@ -25,6 +25,7 @@ const ALL: &[&str] = &[
     "grpc",
     "keyfile",
     "proto",
+    "purging",
     "shutdown",
     "store",
     "telemetry",

@@ -7,13 +7,13 @@ SET not_before = greatest(
     (
         SELECT max(t.created_at)
         FROM public.oauth_access_tokens t
-        WHERE t.expires_at > clock_timestamp() AND t.metadata ? 'countersign'
+        WHERE t.expires_at > statement_timestamp() AND t.metadata ? 'countersign'
     ),
     (
         SELECT max(s.created_at)
         FROM auth.refresh_session s
-        JOIN countersign.session_grant g ON g.session_id = s.jti
-        WHERE s.expires_at > clock_timestamp()
+        WHERE s.expires_at > statement_timestamp()
+            AND (SELECT true FROM countersign.session_grant g WHERE g.session_id = s.jti)
     )
 )
 RETURNING not_before

@@ -1,7 +1,9 @@
 -- clients.cut_off
 -- Disables ($2 true), enables (false) or only cuts off (NULL) a client whose row is
 -- locked. The cut-off covers everything that exists, whatever the clock says; to
--- disable needs no search for it, since nothing is issued until it is enabled.
+-- disable needs no search for it, since nothing is issued until it is enabled. The
+-- search goes through everything unexpired, by the indexes on the expiry, for there is
+-- none on the client: IS TRUE keeps the index that has the client second out of it.
 UPDATE countersign.client c
 SET disabled_at = CASE $2::boolean
         WHEN true THEN coalesce(c.disabled_at, clock_timestamp())
@@ -14,15 +16,17 @@ SET disabled_at = CASE $2::boolean
         CASE WHEN $2 IS NOT true THEN (
             SELECT max(t.created_at)
             FROM public.oauth_access_tokens t
-            WHERE t.client_id = c.client_id
-                AND t.expires_at > clock_timestamp()
+            WHERE t.expires_at > statement_timestamp()
+                AND (t.client_id = c.client_id) IS TRUE
                 AND t.metadata ? 'countersign'
         ) END,
         CASE WHEN $2 IS NOT true THEN (
             SELECT max(s.created_at)
             FROM auth.refresh_session s
-            JOIN countersign.session_grant g ON g.session_id = s.jti
-            WHERE g.client_id = c.client_id AND s.expires_at > clock_timestamp()
+            WHERE s.expires_at > statement_timestamp()
+                AND c.client_id = (
+                    SELECT g.client_id FROM countersign.session_grant g WHERE g.session_id = s.jti
+                )
         ) END
     )
 WHERE c.client_id = $1

@@ -9,12 +9,14 @@ CREATE TABLE countersign.authority (
     singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
     schema_version integer NOT NULL,
     lowest_binary text NOT NULL,
-    not_before timestamptz
+    not_before timestamptz,
+    purged_to uuid
 );
 COMMENT ON TABLE countersign.authority IS 'One row: what this database is, and the fence.';
 COMMENT ON COLUMN countersign.authority.schema_version IS 'Number of the newest migration.';
 COMMENT ON COLUMN countersign.authority.lowest_binary IS 'The lowest version of the binary that this schema supports.';
 COMMENT ON COLUMN countersign.authority.not_before IS 'The fence: tokens and sessions created at or before this are dead. NULL: no fence.';
+COMMENT ON COLUMN countersign.authority.purged_to IS 'The newest session id that was purged after its absolute expiry: one beyond it was never purged, so where it is unknown it was lost. NULL: none yet.';
 INSERT INTO countersign.authority (schema_version, lowest_binary) VALUES (2, '0.1.0');
 
 CREATE TABLE countersign.client (
@@ -94,8 +96,7 @@ CREATE TABLE countersign.session_grant (
 ) WITH (fillfactor = 85);
 CREATE UNIQUE INDEX session_grant_request_key
     ON countersign.session_grant (opened_by, request_id) WHERE request_id IS NOT NULL;
-CREATE INDEX session_grant_ended_idx
-    ON countersign.session_grant (expires_at) WHERE ended_at IS NOT NULL;
+CREATE INDEX session_grant_expires_at_idx ON countersign.session_grant (expires_at);
 COMMENT ON TABLE countersign.session_grant IS 'What a session grants, for its row in auth.refresh_session of the same id; once ended, the tombstone that says why, until the absolute expiry.';
 COMMENT ON COLUMN countersign.session_grant.opened_by IS 'The client that asked for it; request_id is unique within it.';
 COMMENT ON COLUMN countersign.session_grant.request_id IS 'Makes the opening repeatable for a day. NULL: it was opened without, or a repeat has taken it over.';
@@ -103,7 +104,7 @@ COMMENT ON COLUMN countersign.session_grant.audience IS 'NULL: not constrained.'
 COMMENT ON COLUMN countersign.session_grant.dpop_jkt IS 'RFC 7638 thumbprint of the key that the session is bound to. NULL: a bearer session.';
 COMMENT ON COLUMN countersign.session_grant.key_id IS 'The key that the session keeps for life.';
 COMMENT ON COLUMN countersign.session_grant.salt IS 'Mixed into every successor, so that a key alone derives nothing.';
-COMMENT ON COLUMN countersign.session_grant.expires_at IS 'The absolute expiry of the session; the tombstone is purged after it.';
+COMMENT ON COLUMN countersign.session_grant.expires_at IS 'The absolute expiry of the session; the session, its ledger and this row are purged after it.';
 COMMENT ON COLUMN countersign.session_grant.ended_at IS 'NULL: not ended by anyone.';
 COMMENT ON COLUMN countersign.session_grant.end_reason IS 'Why it ended: revoked, reused, replaced, limit.';
 

@@ -15,7 +15,8 @@ right_on_table (ord, schema, name, privileges, updatable) AS (
            (4, 'public', 'users', '{SELECT,INSERT}', 'id'),
            (5, 'public', 'oauth_clients', '{SELECT,INSERT}', 'id'),
            (6, 'auth', 'user', '{SELECT,INSERT}', 'id'),
-           (7, 'countersign', 'authority', '{SELECT}', NULL),
+           -- UPDATE of the mark that a purge leaves; the fence is not the server's.
+           (7, 'countersign', 'authority', '{SELECT}', 'purged_to'),
            (8, 'countersign', 'client', '{SELECT,INSERT,UPDATE}', NULL),
            (9, 'countersign', 'client_secret', '{SELECT,INSERT,UPDATE}', NULL),
            (10, 'countersign', 'account', '{SELECT,INSERT,UPDATE}', NULL),

@@ -23,7 +23,7 @@ WITH i AS MATERIALIZED (
         coalesce(i.id, nextval(pg_get_serial_sequence('auth.refresh_session', 'id'))::int),
         i.session_id, n.user_id, i.at, i.at, i.expires_at, i.user_agent, i.ip_address
     FROM i
-    JOIN countersign.account n ON n.subject = i.subject
+    JOIN countersign.account n ON n.subject = i.subject AND n.subject = ANY ($3::uuid[])
     RETURNING id, jti
 ), ledger AS (
     INSERT INTO auth.refresh_tokens

@@ -21,7 +21,7 @@ use crate::domain::{
     refusal::Refusal,
     tokens::{ClientSecret, Malformed},
 };
-use crate::store::Store;
+use crate::store::{PurgeOptions, Purger, Store};
 use audit::{Audit, Record};
 use std::{net::SocketAddr, sync::Arc, time::Instant};
 use thiserror::Error;
@@ -115,6 +115,11 @@ impl Authority {
     /// Reads what the database is; the cheapest proof that it can serve.
     pub async fn probe(&self) -> Result<Probe, StoreError> {
         self.store.probe().await
+    }
+
+    /// A purge over its connections.
+    pub fn purger(&self, options: PurgeOptions) -> Purger {
+        self.store.purger(options)
     }
 
     /// Notes a token that was refused without a query.

@@ -6,6 +6,7 @@ use super::{
     printable::{printable, printable_json},
     status,
 };
+use crate::store::StoreError;
 use serde_json::{Value, json};
 use std::{error::Error, io};
 use tonic::{Status, TimeoutExpired};
@@ -50,6 +51,15 @@ impl From<Status> for Failure {
 }
 
 impl Failure {
+    /// A failure of a command with database rights.
+    pub fn of_store(error: &StoreError) -> Self {
+        let exit = match error.root() {
+            StoreError::Unavailable(_) | StoreError::NotMigrated(_) => Exit::Unreachable,
+            _ => Exit::Refused,
+        };
+        Self::with_causes(exit, error)
+    }
+
     /// A failure of a command that calls nobody.
     pub fn new(exit: Exit, message: impl ToString) -> Self {
         Self::Command {

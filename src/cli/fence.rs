@@ -1,7 +1,7 @@
 //! `countersign fence`.
 
 use super::{exit::Exit, failure::Failure, migrate::DatabaseArgs, output};
-use crate::store::{self, StoreError};
+use crate::store;
 use clap::Args;
 use std::io::{BufRead as _, IsTerminal as _};
 
@@ -26,13 +26,9 @@ pub(super) async fn run(args: FenceArgs) -> Result<Exit, Failure> {
     if !args.yes && !confirmed()? {
         return Err(Failure::new(Exit::BadInput, "nothing was done"));
     }
-    let not_before = store::fence(&url).await.map_err(|error| {
-        let exit = match error.root() {
-            StoreError::Unavailable(_) | StoreError::NotMigrated(_) => Exit::Unreachable,
-            _ => Exit::Refused,
-        };
-        Failure::with_causes(exit, &error)
-    })?;
+    let not_before = store::fence(&url)
+        .await
+        .map_err(|error| Failure::of_store(&error))?;
     let text = format!(
         "fenced: what was created up to {} is dead\n",
         not_before.to_rfc3339()

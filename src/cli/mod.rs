@@ -16,6 +16,7 @@ pub mod output;
 mod paging;
 pub mod postgres;
 mod printable;
+mod purge;
 mod records;
 mod serve;
 pub mod session;
@@ -52,6 +53,8 @@ enum Command {
     Migrate(migrate::MigrateArgs),
     /// Cut off every token and session that exists
     Fence(fence::FenceArgs),
+    /// Remove what expired
+    Purge(purge::PurgeArgs),
     /// Issue, rotate, revoke and introspect tokens
     #[command(subcommand)]
     Token(token::TokenCommand),
@@ -109,6 +112,7 @@ async fn dispatch(command: Command, options: &CallOptions) -> Result<Exit, Failu
         Command::Serve(args) => serve::run(*args).await.map(|()| Exit::Ok),
         Command::Migrate(args) => migrate::run(args).await,
         Command::Fence(args) => fence::run(args).await,
+        Command::Purge(args) => purge::run(args, options.json).await,
         Command::Token(command) => token::run(command, options).await,
         Command::Session(command) => session::run(command, options).await,
         Command::Client(command) => client::run(command, options).await,

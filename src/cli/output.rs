@@ -24,7 +24,7 @@ pub struct Record {
 enum Value {
     Text(String),
     List(Vec<String>),
-    Number(u32),
+    Number(u64),
     Flag(bool),
     Time(prost_types::Timestamp),
     Span(prost_types::Duration),
@@ -50,8 +50,8 @@ impl Record {
     }
 
     /// A number, zero included.
-    pub fn number(self, name: &'static str, value: u32) -> Self {
-        self.with(name, Some(Value::Number(value)))
+    pub fn number(self, name: &'static str, value: impl Into<u64>) -> Self {
+        self.with(name, Some(Value::Number(value.into())))
     }
 
     /// A truth, false included.
@@ -180,7 +180,7 @@ impl Serialize for Value {
         match self {
             Self::Text(text) => serializer.serialize_str(text),
             Self::List(values) => serializer.collect_seq(values),
-            Self::Number(number) => serializer.serialize_u32(*number),
+            Self::Number(number) => serializer.serialize_u64(*number),
             Self::Flag(flag) => serializer.serialize_bool(*flag),
             Self::Time(time) => serializer.collect_str(time),
             Self::Span(span) => serializer.collect_str(span),

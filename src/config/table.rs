@@ -127,6 +127,17 @@ settings! {
         in_flight: usize = Integer(1..=64), Default("4");
     }
 
+    section purge: Purge = "The removal of what expired, in the background." {
+        /// Purge at all; without it `countersign purge` has to be run by hand.
+        enabled: bool = Bool, Default("true");
+        /// The pause between two passes, more or less by a fifth, so that replicas differ.
+        pause: Duration = Time(ms(10)..=secs(DAY)), Default("15s");
+        /// The time one pass may take; what is left waits for the next.
+        budget: Duration = Time(ms(10)..=secs(10 * MINUTE)), Default("5s");
+        /// The most access tokens, or sessions, that one transaction removes.
+        batch: usize = Integer(1..=1_000), Default("250");
+    }
+
     section shutdown: Shutdown = "The end of the process." {
         /// How long calls may go on after SIGTERM.
         drain: Duration = Time(secs(0)..=secs(10 * MINUTE)), Default("30s");

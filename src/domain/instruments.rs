@@ -113,6 +113,33 @@ pub const IDS_LEFT: Instrument = Instrument {
     attributes: &["table"],
 };
 
+/// Rows that were purged.
+pub const PURGED_ROWS: Instrument = Instrument {
+    name: "countersign.purge.rows",
+    kind: InstrumentKind::Counter,
+    unit: "{row}",
+    description: "Expired rows that this process purged, by kind: session, grant, ledger or \
+                  access_token.",
+    attributes: &["kind"],
+};
+/// How far purging is behind.
+pub const PURGE_LAG: Instrument = Instrument {
+    name: "countersign.purge.lag",
+    kind: InstrumentKind::Gauge,
+    unit: "s",
+    description: "How long ago the oldest row expired that is due and was left at the end of \
+                  the last pass, by kind: family or access_token; 0: none was left.",
+    attributes: &["kind"],
+};
+/// Passes that failed.
+pub const PURGE_FAILURES: Instrument = Instrument {
+    name: "countersign.purge.failures",
+    kind: InstrumentKind::Counter,
+    unit: "{pass}",
+    description: "Passes of the purge that the database failed.",
+    attributes: &[],
+};
+
 /// All of them.
 pub const TABLE: &[Instrument] = &[
     CALLS,
@@ -125,4 +152,7 @@ pub const TABLE: &[Instrument] = &[
     BATCH_CALLS,
     BATCH_WAIT,
     IDS_LEFT,
+    PURGED_ROWS,
+    PURGE_LAG,
+    PURGE_FAILURES,
 ];

@@ -50,6 +50,8 @@ pub struct Family {
     pub grant: Option<Grant>,
     /// When the presented token's ledger row was last written. `None`: no such row.
     pub ledger: Option<DateTime<Utc>>,
+    /// The newest session id that was purged. `None`: none was.
+    pub purged_to: Option<Uuid>,
     /// The database's clock when the batch arrived there, before any lock.
     pub asked_at: DateTime<Utc>,
     /// Everything else that decides about life.
@@ -84,6 +86,8 @@ pub struct Grant {
     pub dpop_jkt: Option<String>,
     /// Mixed into every successor.
     pub salt: [u8; SALT_BYTES],
+    /// The session's absolute end; from then on its ledger may be purged.
+    pub expires_at: DateTime<Utc>,
     /// Why it ended, if it did.
     pub ended: Option<EndReason>,
 }
@@ -160,8 +164,10 @@ pub fn decide(presented: &Presented, family: &Family, waited: Duration) -> Decis
 
 fn judge(presented: &Presented, family: &Family, waited: Duration) -> Result<Decision, Refusal> {
     Caller::admit(family.caller.as_ref(), presented.claim.access)?;
-    let unknown = Refusal::RefreshTokenUnknown { ahead: false };
-    let grant = family.grant.as_ref().ok_or_else(|| unknown.clone())?;
+    let grant = family
+        .grant
+        .as_ref()
+        .ok_or_else(|| unknown(presented, family))?;
     if grant.client_id != presented.claim.credentials.client_id
         || grant.dpop_jkt != presented.dpop_jkt
     {
@@ -175,7 +181,7 @@ fn judge(presented: &Presented, family: &Family, waited: Duration) -> Result<Dec
     {
         return Err(Refusal::RefreshTokenUnknown { ahead: true });
     }
-    let ledger_at = family.ledger.ok_or(unknown)?;
+    let ledger_at = family.ledger.ok_or_else(|| unknown(presented, family))?;
     let session = family.session.as_ref().ok_or_else(|| ended(grant))?;
     family.standing.alive(Life {
         expires_at: None,
@@ -193,6 +199,23 @@ fn judge(presented: &Presented, family: &Family, waited: Duration) -> Result<Dec
         }
         2.. if within_grace(ledger_at) => Err(Refusal::RefreshTokenSuperseded),
         _ => Ok(Decision::EndReused),
+    }
+}
+
+/// What an authentic token hears that the database does not know: it was lost, which is
+/// an alarm, unless time may have purged it. Session ids are in the order of their making,
+/// so one beyond the newest that was purged never was.
+fn unknown(presented: &Presented, family: &Family) -> Refusal {
+    let purged = match &family.grant {
+        Some(grant) => grant.expires_at <= family.standing.now,
+        None => family
+            .purged_to
+            .is_some_and(|newest| presented.token.session() <= newest),
+    };
+    if purged {
+        Refusal::SessionExpired
+    } else {
+        Refusal::RefreshTokenUnknown { ahead: false }
     }
 }
 

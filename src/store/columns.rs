@@ -40,6 +40,12 @@ impl<'r> Columns<'r> {
         u32::try_from(value).map_err(|_| self.corrupt())
     }
 
+    /// The next column, a number of rows.
+    pub(super) fn rows(&mut self) -> Result<u64, StoreError> {
+        let value: i64 = self.take()?;
+        u64::try_from(value).map_err(|_| self.corrupt())
+    }
+
     /// The next column, in milliseconds; NULL is `None`.
     pub(super) fn millis(&mut self) -> Result<Option<Duration>, StoreError> {
         let value: Option<i64> = self.take()?;

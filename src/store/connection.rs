@@ -56,6 +56,12 @@ impl Connection {
         Ok(self.0.batch_execute(statements::BEGIN.text).await?)
     }
 
+    /// Gives the rest of the transaction the time that a search through everything
+    /// unexpired may need.
+    pub(super) async fn allow_search(&self) -> Result<(), StoreError> {
+        Ok(self.0.batch_execute(statements::SEARCH.text).await?)
+    }
+
     /// Commits. Only a conflict or a constraint says for certain that nothing was
     /// committed; any other failure here leaves the commit in doubt.
     pub(super) async fn commit(&self) -> Result<(), StoreError> {

@@ -12,6 +12,7 @@ pub async fn fence(url: &DatabaseUrl) -> Result<DateTime<Utc>, StoreError> {
     client
         .batch_execute(statements::AUTHORITY_FENCE_LOCK.text)
         .await?;
+    client.batch_execute(statements::SEARCH.text).await?;
     let statement = statements::AUTHORITY_FENCE;
     let row = client.query_one(statement.text, &[]).await?;
     let not_before = Columns::of(&row, statement.name).take()?;

@@ -1,9 +1,12 @@
 //! Records into the table of instruments what only the store sees.
 
-use crate::domain::instruments::{BATCH_CALLS, BATCH_WAIT, IDS_LEFT};
+use super::purge::{PurgeLag, Purged};
+use crate::domain::instruments::{
+    BATCH_CALLS, BATCH_WAIT, IDS_LEFT, PURGE_FAILURES, PURGE_LAG, PURGED_ROWS,
+};
 use opentelemetry::{
     KeyValue,
-    metrics::{Gauge, Histogram},
+    metrics::{Counter, Gauge, Histogram},
 };
 use std::time::Duration;
 
@@ -64,5 +67,63 @@ impl IdInstruments {
         self.0
             .record(sessions, &[KeyValue::new("table", "auth.refresh_session")]);
         self.0.record(users, &[KeyValue::new("table", "auth.user")]);
+    }
+}
+
+/// What purging measures.
+#[derive(Debug)]
+pub(super) struct PurgeInstruments {
+    rows: Counter<u64>,
+    lag: Gauge<f64>,
+    failures: Counter<u64>,
+}
+
+impl Default for PurgeInstruments {
+    fn default() -> Self {
+        let meter = opentelemetry::global::meter("countersign");
+        Self {
+            rows: meter
+                .u64_counter(PURGED_ROWS.name)
+                .with_unit(PURGED_ROWS.unit)
+                .with_description(PURGED_ROWS.description)
+                .build(),
+            lag: meter
+                .f64_gauge(PURGE_LAG.name)
+                .with_unit(PURGE_LAG.unit)
+                .with_description(PURGE_LAG.description)
+                .build(),
+            failures: meter
+                .u64_counter(PURGE_FAILURES.name)
+                .with_unit(PURGE_FAILURES.unit)
+                .with_description(PURGE_FAILURES.description)
+                .build(),
+        }
+    }
+}
+
+impl PurgeInstruments {
+    pub(super) fn purged(&self, purged: &Purged) {
+        for (kind, rows) in [
+            ("session", purged.sessions),
+            ("grant", purged.grants),
+            ("ledger", purged.ledger),
+            ("access_token", purged.access_tokens),
+        ] {
+            self.rows.add(rows, &[KeyValue::new("kind", kind)]);
+        }
+    }
+
+    pub(super) fn left(&self, lag: &PurgeLag) {
+        for (kind, lag) in [
+            ("family", lag.families),
+            ("access_token", lag.access_tokens),
+        ] {
+            self.lag
+                .record(lag.as_secs_f64(), &[KeyValue::new("kind", kind)]);
+        }
+    }
+
+    pub(super) fn failed(&self) {
+        self.failures.add(1, &[]);
     }
 }

@@ -18,6 +18,7 @@ mod ids;
 mod instruments;
 pub mod migrate;
 mod pool;
+mod purge;
 pub mod readiness;
 mod sessions;
 pub mod statements;
@@ -30,6 +31,7 @@ pub use directory::{ClientEntry, NewClient};
 pub use error::StoreError;
 pub use fence::fence;
 pub use pool::PoolOptions;
+pub use purge::{PurgeLag, PurgeOptions, Purged, Purger};
 pub use sessions::{ListQuery, ListedSession, Place, Revocation, Revoked, Rotated};
 pub use url::{DatabaseUrl, InvalidUrl};
 
@@ -203,6 +205,11 @@ impl Store {
     /// One page of a user's live sessions, and whether there are more.
     pub async fn list_sessions(&self, query: &ListQuery) -> Answer<(Vec<ListedSession>, bool)> {
         sessions::list(&self.pool, query, &self.defaults).await
+    }
+
+    /// A purge over this store's connections.
+    pub fn purger(&self, options: PurgeOptions) -> Purger {
+        Purger::new(self.pool.clone(), options)
     }
 
     /// Reads what the database is; the cheapest proof that it can serve.

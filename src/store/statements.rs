@@ -25,6 +25,7 @@ statements! {
     BEGIN = "transactions/begin";
     COMMIT = "transactions/commit";
     ROLLBACK = "transactions/rollback";
+    SEARCH = "transactions/search";
     CALLERS_STANDING = "callers/standing";
     SESSIONS_LOCK_TO_ROTATE = "sessions/lock_to_rotate";
     SESSIONS_LOCK_TO_END = "sessions/lock_to_end";
@@ -66,6 +67,14 @@ statements! {
     IDS_ALLOCATE_SESSIONS = "ids/allocate_sessions";
     IDS_ALLOCATE_USERS = "ids/allocate_users";
     IDS_HEADROOM = "ids/headroom";
+    PURGE_LOOK_AT_FAMILIES = "purge/look_at_families";
+    PURGE_LOCK_SESSIONS = "purge/lock_sessions";
+    PURGE_LOCK_GRANTS = "purge/lock_grants";
+    PURGE_REMOVE_LEDGER = "purge/remove_ledger";
+    PURGE_REMOVE_FAMILIES = "purge/remove_families";
+    PURGE_LOOK_AT_ACCESS_TOKENS = "purge/look_at_access_tokens";
+    PURGE_REMOVE_ACCESS_TOKENS = "purge/remove_access_tokens";
+    PURGE_COUNT = "purge/count";
     AUTHORITY_READ = "authority/read";
     AUTHORITY_FENCE_LOCK = "authority/fence_lock";
     AUTHORITY_FENCE = "authority/fence";

@@ -2,7 +2,7 @@
 //! it sends, prints and exits with is seen alone.
 
 mod authority;
-mod binary;
+pub mod binary;
 mod calls;
 mod credentials;
 mod directory;

@@ -86,6 +86,7 @@ impl Bench {
                 session: None,
                 grant: None,
                 ledger: None,
+                purged_to: None,
                 asked_at,
                 standing: Standing {
                     now,
@@ -130,8 +131,12 @@ impl Bench {
             audience: audience(&["urn:x", "urn:y"]),
             dpop_jkt: bound.then(|| "own".to_owned()),
             salt: SALT,
+            expires_at: self.family.standing.now + micros(i64::from(!case.past)),
             ended,
         };
+        // To the id: one beyond the newest that was purged never was.
+        let session = self.presented.token.session().as_u128();
+        self.family.purged_to = Some(Uuid::from_u128(session - u128::from(!case.past)));
         self.family.grant = (case.state != State::Nothing).then_some(grant);
     }
 

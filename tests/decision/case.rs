@@ -52,6 +52,8 @@ pub(super) struct Case {
     pub(super) proof: Proof,
     pub(super) state: State,
     pub(super) ill: u8,
+    /// Its absolute expiry has passed: it may have been purged.
+    pub(super) past: bool,
     /// The session's counter.
     pub(super) version: u32,
     pub(super) grace: i64,
@@ -92,11 +94,13 @@ pub(super) const TABLE: &[Row] = &[
     refused(|c| c.caller == CallerIs::Unknown, Refusal::CredentialsInvalid),
     refused(|c| c.caller == CallerIs::Disabled, Refusal::CallerDisabled),
     // Whose it is; without a grant it is nobody's.
+    refused(|c| c.state == State::Nothing && c.past, Refusal::SessionExpired),
     refused(|c| c.state == State::Nothing, UNKNOWN),
     refused(|c| !c.own_client, Refusal::InvalidGrant),
     refused(|c| matches!(c.proof, Proof::UnboundSome | Proof::BoundOther | Proof::BoundMissing), Refusal::InvalidGrant),
     // What the database lost, or never had.
     refused(|c| c.state == State::Open && c.version < COUNTER, AHEAD),
+    refused(|c| c.since_ledger.is_none() && c.past, Refusal::SessionExpired),
     refused(|c| c.since_ledger.is_none(), UNKNOWN),
     // An ended family tells its own reason, whatever was presented.
     refused(|c| c.state == State::Ended(EndReason::Reused), Refusal::RefreshTokenReused),

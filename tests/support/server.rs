@@ -141,6 +141,11 @@ impl Deployment {
         deployment
     }
 
+    /// The database's URL as the role that serves.
+    pub fn serving_url(&self) -> String {
+        self.settings[1].1.clone()
+    }
+
     async fn serve(&mut self) {
         let config =
             Config::load(None, self.settings.clone().into_iter(), Flags::default()).unwrap();

@@ -25,6 +25,7 @@ pub const OURS: [OwnTable; 8] = [
             ("schema_version", "integer"),
             ("lowest_binary", "text"),
             ("not_before", TIME),
+            ("purged_to", "uuid"),
         ],
     },
     OwnTable {

@@ -170,6 +170,7 @@ pub(crate) async fn cut_off(
     if disabled == Some(before.disabled_at.is_some()) {
         return entry(connection, before).await.map(Ok);
     }
+    connection.allow_search().await?;
     let after = one(
         connection,
         statements::CLIENTS_CUT_OFF,

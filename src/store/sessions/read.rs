@@ -75,6 +75,7 @@ fn family(columns: &mut Columns<'_>, defaults: &Defaults) -> Result<Read, StoreE
     let asked_at = columns.take()?;
     let now = columns.take()?;
     let fence = columns.take()?;
+    let purged_to = columns.take()?;
     let session = session(columns)?;
     let grant = grant(columns)?;
     let ledger: Option<DateTime<Utc>> = columns.take()?;
@@ -87,6 +88,7 @@ fn family(columns: &mut Columns<'_>, defaults: &Defaults) -> Result<Read, StoreE
         grant,
         ledger,
         asked_at,
+        purged_to,
         standing: Standing {
             now,
             fence,
@@ -122,12 +124,13 @@ fn grant(columns: &mut Columns<'_>) -> Result<Option<Grant>, StoreError> {
         .map(TryInto::try_into)
         .transpose()
         .map_err(|_| columns.corrupt())?;
+    let expires_at: Option<DateTime<Utc>> = columns.take()?;
     let ended: Option<&str> = columns.take()?;
     let ended = ended
         .map(|name| EndReason::from_name(name).ok_or_else(|| columns.corrupt()))
         .transpose()?;
-    let (Some(client_id), Some(subject), Some(scopes), Some(salt)) =
-        (client_id, subject, scopes, salt)
+    let (Some(client_id), Some(subject), Some(scopes), Some(salt), Some(expires_at)) =
+        (client_id, subject, scopes, salt, expires_at)
     else {
         return Ok(None);
     };
@@ -138,6 +141,7 @@ fn grant(columns: &mut Columns<'_>) -> Result<Option<Grant>, StoreError> {
         audience: Audience::trusted(audience.unwrap_or_default()),
         dpop_jkt,
         salt,
+        expires_at,
         ended,
     }))
 }

@@ -1,0 +1,3 @@
+-- transactions.search
+-- A search through everything unexpired may outlast what calls are given.
+SET LOCAL statement_timeout = '10min'
