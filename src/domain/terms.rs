@@ -3,7 +3,7 @@
 
 use super::limits;
 use fluent_uri::Uri;
-use std::fmt;
+use std::{fmt, sync::Arc};
 use thiserror::Error;
 
 /// Why a list of terms was refused; `at` counts from 0.
@@ -43,9 +43,9 @@ pub trait TermKind {
     fn is_valid(term: &str) -> bool;
 }
 
-/// A set of terms in the order in which they were given, none twice.
+/// A set of terms in the order in which they were given, none twice. Clones share it.
 pub struct Terms<K> {
-    terms: Vec<String>,
+    terms: Arc<[String]>,
     kind: std::marker::PhantomData<fn() -> K>,
 }
 
@@ -113,7 +113,7 @@ impl<K: TermKind> Terms<K> {
     /// Takes a list that the database holds.
     pub fn trusted(terms: Vec<String>) -> Self {
         Self {
-            terms,
+            terms: terms.into(),
             kind: std::marker::PhantomData,
         }
     }
@@ -124,8 +124,8 @@ impl<K: TermKind> Terms<K> {
     }
 
     /// The terms, in order.
-    pub fn into_vec(self) -> Vec<String> {
-        self.terms
+    pub fn to_vec(&self) -> Vec<String> {
+        self.terms.to_vec()
     }
 
     /// Whether there is none.
@@ -167,7 +167,7 @@ impl<K: TermKind> Terms<K> {
 impl<K> Clone for Terms<K> {
     fn clone(&self) -> Self {
         Self {
-            terms: self.terms.clone(),
+            terms: Arc::clone(&self.terms),
             kind: std::marker::PhantomData,
         }
     }
@@ -176,7 +176,7 @@ impl<K> Clone for Terms<K> {
 impl<K> Default for Terms<K> {
     fn default() -> Self {
         Self {
-            terms: Vec::new(),
+            terms: Arc::default(),
             kind: std::marker::PhantomData,
         }
     }

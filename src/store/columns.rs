@@ -1,8 +1,12 @@
 //! Reads a row's columns in the order in which its statement names them.
 
 use super::error::StoreError;
+use crate::domain::terms::{TermKind, Terms};
 use std::time::Duration;
-use tokio_postgres::{Row, types::FromSql};
+use tokio_postgres::{
+    Row,
+    types::{FromSql, Type},
+};
 
 /// A row, read from left to right. A value that makes no sense is an error, never
 /// a default.
@@ -32,6 +36,26 @@ impl<'r> Columns<'r> {
                 column,
                 source: Some(source),
             })
+    }
+
+    /// The next column, a list of terms; NULL is none. `known` are the lists that the rows
+    /// before it have brought: most rows of a batch bring the same.
+    pub(super) fn terms<K: TermKind>(
+        &mut self,
+        known: &mut KnownTerms<'r, K>,
+    ) -> Result<Terms<K>, StoreError> {
+        let Some(Raw(bytes)) = self.take::<Option<Raw<'r>>>()? else {
+            return Ok(Terms::default());
+        };
+        if let Some((_, terms)) = known.0.iter().find(|(own, _)| *own == bytes) {
+            return Ok(terms.clone());
+        }
+        self.at -= 1;
+        let terms = Terms::trusted(self.take()?);
+        if known.0.len() < KNOWN_TERMS {
+            known.0.push((bytes, terms.clone()));
+        }
+        Ok(terms)
     }
 
     /// The next column, which counts something.
@@ -68,6 +92,31 @@ impl<'r> Columns<'r> {
             column: self.at - 1,
             source: None,
         }
+    }
+}
+
+/// How many different lists of terms a batch remembers.
+const KNOWN_TERMS: usize = 8;
+
+/// Lists of terms that the rows of one answer have brought, each with its bytes.
+pub(super) struct KnownTerms<'r, K>(Vec<(&'r [u8], Terms<K>)>);
+
+impl<K> Default for KnownTerms<'_, K> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+/// A value as PostgreSQL sent it.
+struct Raw<'r>(&'r [u8]);
+
+impl<'r> FromSql<'r> for Raw<'r> {
+    fn from_sql(_: &Type, raw: &'r [u8]) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
+        Ok(Self(raw))
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
     }
 }
 

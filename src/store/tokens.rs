@@ -1,11 +1,16 @@
 //! `public.oauth_access_tokens`.
 
-use super::{columns::Columns, connection::Connection, error::StoreError, expect, statements};
+use super::{
+    columns::{Columns, KnownTerms},
+    connection::Connection,
+    error::StoreError,
+    expect, statements,
+};
 use crate::domain::keys::KeyId;
 use crate::domain::{
     introspection::AccessRecord,
     standing::{ClientStanding, SessionLife, Standing, UserStanding},
-    terms::{Audience, Scopes},
+    terms::{Audience, Scope, Scopes, Target},
     tokens::AccessDigest,
 };
 use chrono::{DateTime, Utc};
@@ -88,22 +93,35 @@ pub(super) async fn read(
         return Ok(records);
     }
     let statement = statements::TOKENS_READ;
-    for row in connection.query(statement, &[&digests]).await? {
-        let mut columns = Columns::of(&row, statement.name);
+    let rows = connection.query(statement, &[&digests]).await?;
+    let mut known = Known::default();
+    for row in &rows {
+        let mut columns = Columns::of(row, statement.name);
         let place = columns.place()?;
-        records[place] = Some(record(&mut columns, idle_timeout)?);
+        records[place] = Some(record(&mut columns, &mut known, idle_timeout)?);
     }
     Ok(records)
 }
 
-fn record(columns: &mut Columns<'_>, idle_timeout: Duration) -> Result<AccessRecord, StoreError> {
+/// The lists of terms that an answer has brought so far.
+#[derive(Default)]
+pub(super) struct Known<'r> {
+    pub(super) scopes: KnownTerms<'r, Scope>,
+    pub(super) audience: KnownTerms<'r, Target>,
+}
+
+fn record<'r>(
+    columns: &mut Columns<'r>,
+    known: &mut Known<'r>,
+    idle_timeout: Duration,
+) -> Result<AccessRecord, StoreError> {
     let now = columns.take()?;
     let fence = columns.take()?;
     let token_id = columns.take()?;
     let client_id = columns.take()?;
     let subject = columns.take()?;
-    let scopes = Scopes::trusted(columns.take()?);
-    let audience = Audience::trusted(columns.take::<Option<_>>()?.unwrap_or_default());
+    let scopes = columns.terms(&mut known.scopes)?;
+    let audience = columns.terms(&mut known.audience)?;
     let dpop_jkt = columns.take()?;
     let created_at = columns.take()?;
     let expires_at = columns.take()?;
@@ -126,7 +144,7 @@ fn record(columns: &mut Columns<'_>, idle_timeout: Duration) -> Result<AccessRec
         standing: Standing {
             now,
             fence,
-            client: client_standing(columns, idle_timeout)?,
+            client: client_standing(columns, known, idle_timeout)?,
             user: user_standing(columns)?,
         },
     })
@@ -149,14 +167,15 @@ pub(super) fn session_life(columns: &mut Columns<'_>) -> Result<Option<SessionLi
 }
 
 /// The next five columns: whether the client is registered, and what it adds.
-fn client_standing(
-    columns: &mut Columns<'_>,
+fn client_standing<'r>(
+    columns: &mut Columns<'r>,
+    known_terms: &mut Known<'r>,
     idle_timeout: Duration,
 ) -> Result<Option<ClientStanding>, StoreError> {
     let known: bool = columns.take()?;
-    let scopes: Option<Vec<String>> = columns.take()?;
+    let scopes = columns.terms(&mut known_terms.scopes)?;
     let standing = ClientStanding {
-        scopes: Scopes::trusted(scopes.unwrap_or_default()),
+        scopes,
         idle_timeout: columns.millis()?.unwrap_or(idle_timeout),
         disabled_at: columns.take()?,
         not_before: columns.take()?,

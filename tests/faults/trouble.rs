@@ -42,7 +42,7 @@ pub async fn make(site: &mut Site, stop: &AtomicBool) -> BTreeMap<Trouble, u64> 
     let mut made = BTreeMap::new();
     while !stop.load(Ordering::Relaxed) {
         // The pause is the subject: work goes on between two troubles.
-        tokio::time::sleep(Duration::from_millis(fastrand::u64(100..900))).await;
+        tokio::time::sleep(Duration::from_millis(fastrand::u64(200..1600))).await;
         let trouble = draw();
         happen(site, trouble).await;
         *made.entry(trouble).or_default() += 1;

@@ -59,8 +59,8 @@ fn session(listed: ListedSession, subject: Uuid) -> v1::Session {
         session_id: session_id.to_string(),
         client_id: client_id.to_string(),
         subject: subject.to_string(),
-        scopes: scopes.into_vec(),
-        audience: audience.into_vec(),
+        scopes: scopes.to_vec(),
+        audience: audience.to_vec(),
         generation,
         user_agent: user_agent.unwrap_or_default(),
         ip_address: ip_address

@@ -72,7 +72,7 @@ pub(in crate::grpc) fn issued(token: IssuedToken) -> v1::IssueTokenResponse {
         access_token: token.access_token.reveal().to_owned(),
         token_type: token_type(token.dpop_jkt.as_ref()).into(),
         access_token_expires_at: Some(timestamp(token.expires_at)),
-        scopes: token.scopes.as_slice().to_vec(),
+        scopes: token.scopes.to_vec(),
         session_id: session
             .map(|session| session.session_id.to_string())
             .unwrap_or_default(),
@@ -81,7 +81,7 @@ pub(in crate::grpc) fn issued(token: IssuedToken) -> v1::IssueTokenResponse {
             .unwrap_or_default(),
         refresh_token_expires_at: session.map(|session| timestamp(session.expires_at)),
         token_id: token.token_id.to_string(),
-        audience: token.audience.as_slice().to_vec(),
+        audience: token.audience.to_vec(),
     }
 }
 
@@ -230,13 +230,13 @@ pub(in crate::grpc) fn description(
     let text = |id: Option<Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
     v1::IntrospectResponse {
         active: true,
-        scopes: token.scopes.into_vec(),
+        scopes: token.scopes.to_vec(),
         client_id: token.client_id.to_string(),
         subject: text(token.subject),
         token_type: token_type.into(),
         expires_at: Some(timestamp(token.expires_at)),
         issued_at: Some(timestamp(token.issued_at)),
-        audience: token.audience.into_vec(),
+        audience: token.audience.to_vec(),
         issuer: issuer.to_owned(),
         token_id: text(token.token_id),
         session_id: text(token.session_id),
