@@ -19,6 +19,7 @@ mod dev;
 mod foreign;
 mod inputs;
 mod migrate;
+mod model;
 mod postgres;
 mod readme;
 mod secrets;

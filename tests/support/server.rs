@@ -1,14 +1,14 @@
 //! A server in the test's own process, on a database of its own.
 
+mod ring;
+
 use super::{TestDatabase, fresh_database};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use countersign::{
     app,
+    authority::Authority,
     config::{Config, Flags},
-    domain::{
-        keys::{KeyRing, new_key_line},
-        policy::ClientSettings,
-    },
+    domain::keys::{KeyRing, new_key_line},
     proto::v1::{
         self, directory_service_client::DirectoryServiceClient,
         token_authority_service_client::TokenAuthorityServiceClient,
@@ -39,6 +39,7 @@ pub struct Deployment {
     settings: Vec<(String, String)>,
     admin: (String, String),
     channels: Vec<Channel>,
+    authority: Option<Arc<Authority>>,
     /// Dropped last: each ends its server.
     stops: Vec<oneshot::Sender<()>>,
 }
@@ -123,7 +124,7 @@ impl Deployment {
                 .iter()
                 .map(|(name, value)| ((*name).into(), (*value).into())),
         );
-        let ring = KeyRing::parse(&new_key_line(&[7; 36])).unwrap();
+        let ring = KeyRing::parse(&first_key()).unwrap();
         let mut deployment = Self {
             sql: database.client().await,
             database,
@@ -131,6 +132,7 @@ impl Deployment {
             settings: own,
             admin: Default::default(),
             channels: Vec::new(),
+            authority: None,
             stops: Vec::new(),
         };
         for _ in 0..servers {
@@ -143,21 +145,9 @@ impl Deployment {
         let config =
             Config::load(None, self.settings.clone().into_iter(), Flags::default()).unwrap();
         let bound = app::build(&config, Arc::clone(&self.ring)).await.unwrap();
+        self.authority = Some(Arc::clone(bound.authority()));
         if self.admin.0.is_empty() {
-            let settings = ClientSettings {
-                name: "admin".into(),
-                roles: vec![countersign::domain::caller::Role::Admin],
-                ..ClientSettings::default()
-            };
-            let created = bound
-                .authority()
-                .bootstrap_client(None, settings)
-                .await
-                .unwrap();
-            self.admin = (
-                created.entry.client.client_id.to_string(),
-                created.secret.reveal().to_owned(),
-            );
+            self.admin = self.bootstrap().await;
         }
         let address = bound.address();
         let mut readiness = bound.readiness();
@@ -276,6 +266,11 @@ impl Deployment {
             .unwrap();
         rows.iter().map(|row| row.get(0)).collect()
     }
+}
+
+/// The line of the key that every deployment starts with.
+pub fn first_key() -> String {
+    new_key_line(&[7; 36])
 }
 
 /// The settings that the tests' clients start from.

@@ -1,0 +1,152 @@
+//! Plays one history on the server and on the model.
+
+use super::{
+    answers::{SLACK, named},
+    case::Case,
+    clients::{ADMIN, CLIENTS},
+    operations::{Op, Token, USERS},
+    world::{Verdict, World},
+};
+use crate::support::server::{Deployment, first_key};
+use std::fmt::{Debug, Write as _};
+
+/// How a case went, where nothing was wrong.
+pub enum Played {
+    /// So many operations, to the end.
+    Whole(usize),
+    /// It took so long that the edges of time were no longer clear.
+    CutShort,
+}
+
+/// Plays a history; an error tells it, one operation a line, and what was wrong with the last.
+pub async fn play(at: &mut Deployment, servers: usize, history: &[Op]) -> Result<Played, String> {
+    let mut case = Case::begin(at, servers).await;
+    let mut world = World::new();
+    let mut told = String::new();
+    let mut played = 0;
+    let mut cut_short = false;
+    let mut result = Ok(());
+    for op in history {
+        let Some(op) = op.resolved(&world) else {
+            continue;
+        };
+        let Some((next, verdict)) = world.after(&op) else {
+            continue;
+        };
+        played += 1;
+        writeln!(told, "{played:>3}. {op}").unwrap();
+        result = step(&mut case, &op, &world, &next, &verdict).await;
+        world = next;
+        cut_short = case.took().as_secs() >= SLACK;
+        if cut_short || result.is_err() {
+            break;
+        }
+    }
+    if result.is_ok() && !cut_short {
+        result = whole(&case, &world).await;
+        cut_short = case.took().as_secs() >= SLACK;
+    }
+    if case.keys.len() > 1 {
+        case.at.replace_ring(&first_key()).await;
+    }
+    match result {
+        _ if cut_short => Ok(Played::CutShort),
+        Ok(()) => Ok(Played::Whole(played)),
+        Err(why) => Err(format!("{told}{why}")),
+    }
+}
+
+/// One operation: its answer, its events, the rows, and every access token that there is.
+async fn step(
+    case: &mut Case<'_>,
+    op: &Op,
+    before: &World,
+    after: &World,
+    verdict: &Verdict,
+) -> Result<(), String> {
+    let answer = case.perform(op, before).await;
+    same("answer", &verdict.answer, &answer)?;
+    let mut events = verdict.events.clone();
+    events.sort();
+    same("events", &events, &case.new_events().await)?;
+    same("rows", &after.stored(), &case.stored().await)?;
+    let tokens: Vec<_> = (0..after.access.len()).map(Token::Access).collect();
+    describe(case, after, ADMIN, &tokens).await
+}
+
+/// At the end: every caller asks about every token, and for the sessions of every user.
+async fn whole(case: &Case<'_>, world: &World) -> Result<(), String> {
+    let mut tokens: Vec<_> = (0..world.access.len()).map(Token::Access).collect();
+    for (session, found) in world.sessions.iter().enumerate() {
+        tokens.extend((0..=found.version()).map(|generation| Token::Refresh {
+            session,
+            generation,
+        }));
+    }
+    for by in 0..CLIENTS {
+        describe(case, world, by, &tokens).await?;
+    }
+    for user in 0..USERS {
+        for by in 0..CLIENTS {
+            let op = Op::ListSessions {
+                by,
+                user,
+                page_size: 0,
+            };
+            if let Some((_, verdict)) = world.after(&op) {
+                let seen = case.list(by, user, 0, world).await;
+                let seen = seen.unwrap_or_else(Case::refusal);
+                same(&format!("{op}"), &verdict.answer, &seen)?;
+            }
+        }
+    }
+    same("a token in the clear", &None, &case.in_the_clear().await)
+}
+
+/// `BatchIntrospect` of tokens whose answer no edge of time makes unclear.
+async fn describe(
+    case: &Case<'_>,
+    world: &World,
+    by: usize,
+    tokens: &[Token],
+) -> Result<(), String> {
+    if world.admit(by, None).is_err() {
+        return Ok(());
+    }
+    world.was_near();
+    let mut asked = Vec::new();
+    let mut expected = Vec::new();
+    for token in tokens {
+        let description = world.describe(by, *token);
+        if !world.was_near() {
+            asked.push(*token);
+            expected.push(description);
+        }
+    }
+    if asked.is_empty() {
+        return Ok(());
+    }
+    let seen = case.batch(&case.caller(by, world), &asked).await;
+    let seen = seen.map_err(|refused| format!("{refused:?}"))?;
+    if seen.len() != expected.len() {
+        return Err(format!(
+            "{} answers for {} tokens",
+            seen.len(),
+            expected.len()
+        ));
+    }
+    for ((token, expected), seen) in asked.iter().zip(&expected).zip(&seen) {
+        let asked = format!("{token} as {} sees it", named("client", by));
+        same(&asked, expected, seen)?;
+    }
+    Ok(())
+}
+
+fn same<T: PartialEq + Debug>(what: &str, expected: &T, seen: &T) -> Result<(), String> {
+    if expected == seen {
+        return Ok(());
+    }
+    Err(format!(
+        "     {what}\n     expected {expected:?}\n     seen     {seen:?}"
+    ))
+}
