@@ -23,6 +23,26 @@ pub enum Answer {
     Listed(Vec<Listed>),
 }
 
+impl Answer {
+    /// What kind of answer it is, for the tally.
+    pub fn kind(&self) -> &str {
+        match self {
+            Self::Refused(_, reason) => reason,
+            Self::Issued(issued) if issued.session_expires_at.is_some() => "opened",
+            Self::Issued(_) => "issued",
+            Self::Rotated(rotated) => rotated.outcome,
+            Self::Revoked(0) => "revoked none",
+            Self::Revoked(1) => "revoked one",
+            Self::Revoked(_) => "revoked several",
+            Self::Done => "done",
+            Self::Described(found) if found.iter().any(Option::is_some) => "active",
+            Self::Described(_) => "inactive",
+            Self::Listed(listed) if listed.is_empty() => "listed none",
+            Self::Listed(_) => "listed",
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub struct Issued {
     pub scopes: Scopes,

@@ -11,17 +11,19 @@ mod clients;
 mod history;
 mod operations;
 mod play;
+mod reads;
 mod rows;
 mod rules;
+mod strategies;
 mod terms;
 mod world;
 
 use crate::support::server::Deployment;
 use countersign::domain::clock;
-use operations::histories;
-use play::{Played, play};
+use play::{Played, Tally, play};
 use proptest::test_runner::{Config, RngSeed, TestCaseError, TestError, TestRunner};
 use std::cell::{Cell, RefCell};
+use strategies::histories;
 
 /// The seed of a normal run.
 const SEED: u64 = 20_261_123;
@@ -35,6 +37,7 @@ async fn check(servers: usize, keys: bool, longest: usize, cases: u32) {
         Err(_) => SEED,
     };
     let deployment = RefCell::new(Deployment::start_with(servers, &[]).await);
+    let tally = RefCell::new(Tally::new());
     let (finished, cut_short, operations) = (Cell::new(0), Cell::new(0), Cell::new(0));
     let mut runner = TestRunner::new(Config {
         cases: if long { cases * 20 } else { cases },
@@ -48,7 +51,12 @@ async fn check(servers: usize, keys: bool, longest: usize, cases: u32) {
     let result = tokio::task::block_in_place(|| {
         runner.run(&histories(keys, longest), |history| {
             let mut deployment = deployment.borrow_mut();
-            let played = runtime.block_on(play(&mut deployment, servers, &history));
+            let played = runtime.block_on(play(
+                &mut deployment,
+                servers,
+                &history,
+                &mut tally.borrow_mut(),
+            ));
             match played.map_err(TestCaseError::fail)? {
                 Played::Whole(played) => {
                     finished.set(finished.get() + 1);
@@ -59,6 +67,7 @@ async fn check(servers: usize, keys: bool, longest: usize, cases: u32) {
             Ok(())
         })
     });
+    eprintln!("{:?}", tally.borrow());
     eprintln!(
         "seed {seed}: {} histories, {} operations; {} cut short by the time they took",
         finished.get(),
@@ -81,10 +90,10 @@ async fn check(servers: usize, keys: bool, longest: usize, cases: u32) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_history_is_answered_as_the_rules_say() {
-    check(2, false, 40, 100).await;
+    check(2, false, 60, 90).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_history_with_keys_that_come_and_go_is_answered_as_the_rules_say() {
-    check(1, true, 30, 40).await;
+    check(1, true, 40, 35).await;
 }

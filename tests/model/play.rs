@@ -8,7 +8,13 @@ use super::{
     world::{Verdict, World},
 };
 use crate::support::server::{Deployment, first_key};
-use std::fmt::{Debug, Write as _};
+use std::{
+    collections::BTreeMap,
+    fmt::{Debug, Write as _},
+};
+
+/// How often each kind of answer and event was met.
+pub type Tally = BTreeMap<String, usize>;
 
 /// How a case went, where nothing was wrong.
 pub enum Played {
@@ -19,7 +25,12 @@ pub enum Played {
 }
 
 /// Plays a history; an error tells it, one operation a line, and what was wrong with the last.
-pub async fn play(at: &mut Deployment, servers: usize, history: &[Op]) -> Result<Played, String> {
+pub async fn play(
+    at: &mut Deployment,
+    servers: usize,
+    history: &[Op],
+    tally: &mut Tally,
+) -> Result<Played, String> {
     let mut case = Case::begin(at, servers).await;
     let mut world = World::new();
     let mut told = String::new();
@@ -34,6 +45,13 @@ pub async fn play(at: &mut Deployment, servers: usize, history: &[Op]) -> Result
             continue;
         };
         played += 1;
+        let kinds = verdict
+            .events
+            .iter()
+            .filter_map(|event| event.split(' ').next());
+        for met in kinds.chain([verdict.answer.kind()]) {
+            *tally.entry(met.to_owned()).or_default() += 1;
+        }
         writeln!(told, "{played:>3}. {op}").unwrap();
         result = step(&mut case, &op, &world, &next, &verdict).await;
         world = next;
@@ -69,6 +87,9 @@ async fn step(
     let mut events = verdict.events.clone();
     events.sort();
     same("events", &events, &case.new_events().await)?;
+    if op.only_reads() {
+        return Ok(());
+    }
     same("rows", &after.stored(), &case.stored().await)?;
     let tokens: Vec<_> = (0..after.access.len()).map(Token::Access).collect();
     describe(case, after, ADMIN, &tokens).await
@@ -86,7 +107,8 @@ async fn whole(case: &Case<'_>, world: &World) -> Result<(), String> {
     for by in 0..CLIENTS {
         describe(case, world, by, &tokens).await?;
     }
-    for user in 0..USERS {
+    let visited = |user: &usize| world.sessions.iter().any(|session| session.user == *user);
+    for user in (0..USERS).filter(visited) {
         for by in 0..CLIENTS {
             let op = Op::ListSessions {
                 by,
