@@ -156,7 +156,13 @@ impl Op {
                     return None;
                 }
             }
-            Self::RetireSecret { client, secret } | Self::UseSecret { client, secret } => {
+            // Who has one to spare, if anyone has.
+            Self::RetireSecret { client, secret } => {
+                let rich = numbers(&world.clients, |client| client.secrets.len() > 1);
+                *client = picked(&rich, *client).unwrap_or(*client);
+                *secret = newest(*secret, world.clients[*client].secrets.len())?;
+            }
+            Self::UseSecret { client, secret } => {
                 *secret = newest(*secret, world.clients[*client].secrets.len())?;
             }
             // Who is disabled already, if anyone is.

@@ -32,7 +32,7 @@ fn op(keys: u32) -> impl Strategy<Value = Op> {
         2 => client().prop_map(Op::DisableClient),
         5 => client().prop_map(Op::EnableClient),
         1 => client().prop_map(Op::CutOffClient),
-        4 => (client(), prop_oneof![2 => Just(1_u8), 3 => Just(3), 1 => 0..8_u8])
+        6 => (prop::sample::select(vec![0_usize, 0, 1, 3, 4, 5]), prop_oneof![2 => Just(1_u8), 3 => Just(3), 1 => 0..8_u8])
             .prop_map(|(client, scopes)| Op::AllowScopes { client, scopes: Scopes(scopes) }),
         3 => secret_of().prop_map(Op::AddSecret),
         3 => (secret_of(), 0..3_usize)
@@ -71,7 +71,7 @@ fn issue(session: bool) -> impl Strategy<Value = Issue> {
         prop_oneof![9 => Just(0_u8), 3 => 0..3_u8, 1 => 0..8_u8].prop_map(Audience),
         prop_oneof![4 => Just(None), 1 => Just(Some(40)), 1 => Just(Some(5_000))],
         prop_oneof![3 => Just(None), 2 => (0..2_usize).prop_map(Some)],
-        prop_oneof![4 => Just(true), 1 => Just(false)],
+        prop_oneof![1 => Just(false), 4 => Just(true)],
     )
         .prop_map(
             move |(by, client, user, scopes, audience, ttl, request, register)| Issue {
@@ -92,7 +92,7 @@ fn rotate() -> impl Strategy<Value = Rotate> {
     (
         prop_oneof![14 => Just(By::Owner), 1 => client().prop_map(By::Client)],
         prop_oneof![3 => Just(0_usize), 2 => 0..8_usize],
-        prop_oneof![12 => Just(0_usize), 5 => Just(1), 2 => 2..6_usize],
+        prop_oneof![12 => Just(0_usize), 5 => Just(1), 4 => 2..4_usize],
         prop_oneof![8 => Just(0_u8), 1 => Just(1), 1 => 0..8_u8].prop_map(Scopes),
         prop_oneof![10 => Just(0_u8), 1 => 0..8_u8].prop_map(Audience),
         any::<bool>(),
@@ -110,7 +110,12 @@ fn rotate() -> impl Strategy<Value = Rotate> {
 }
 
 fn by() -> impl Strategy<Value = By> {
-    prop_oneof![2 => Just(By::Owner), 3 => (0..CLIENTS).prop_map(By::Client)]
+    prop_oneof![
+        3 => Just(By::Owner),
+        // The revoker.
+        2 => Just(By::Client(2)),
+        3 => (0..CLIENTS).prop_map(By::Client),
+    ]
 }
 
 fn token() -> impl Strategy<Value = Token> {
