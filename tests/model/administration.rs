@@ -5,7 +5,7 @@ use super::{
     case::{Answered, Case, Registered},
     clients::ADMIN,
     operations::Op,
-    world::World,
+    world::{Secret, World},
 };
 use crate::support::server::{Caller, Deployment, answer};
 use chrono::{DateTime, Utc};
@@ -60,14 +60,9 @@ impl Case<'_> {
                     .copied()
                     .collect();
                 self.serve_with(&ring).await;
-                let lost =
-                    !ring.contains(&world.clients[ADMIN].secrets[world.presented(ADMIN)].key);
-                if lost
-                    && !world.clients[ADMIN]
-                        .secrets
-                        .iter()
-                        .any(|secret| !secret.retired && ring.contains(&secret.key))
-                {
+                let secrets = &world.clients[ADMIN].secrets;
+                let works = |secret: &Secret| !secret.retired && ring.contains(&secret.key);
+                if !secrets.iter().any(works) {
                     let admin = Registered::admin(self.at).await;
                     self.names.insert(admin.id.clone(), named("client", ADMIN));
                     self.clients[ADMIN] = admin;

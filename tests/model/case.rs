@@ -198,14 +198,11 @@ impl<'a> Case<'a> {
             Target::Session(session) => {
                 revoke_session_request::Target::SessionId(self.sessions[*session].id.clone())
             }
-            Target::Refresh {
-                session,
-                generation,
-            } => revoke_session_request::Target::RefreshToken(
-                self.sessions[*session].tokens[*generation].clone(),
-            ),
-            Target::Access(access) => {
-                revoke_session_request::Target::AccessToken(self.access[*access].0.clone())
+            Target::Of(token @ Token::Refresh { .. }) => {
+                revoke_session_request::Target::RefreshToken(self.text(*token))
+            }
+            Target::Of(token @ Token::Access(_)) => {
+                revoke_session_request::Target::AccessToken(self.text(*token))
             }
             Target::User { user, except } => {
                 let except = except.map(|session| self.sessions[session].id.clone());

@@ -113,11 +113,7 @@ impl Display for Target {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         match self {
             Self::Session(session) => write!(f, "session {session} by its id"),
-            Self::Refresh {
-                session,
-                generation,
-            } => write!(f, "session {session} by generation {generation}"),
-            Self::Access(access) => write!(f, "the session of access {access}"),
+            Self::Of(token) => write!(f, "the session of {token}"),
             Self::User { user, except } => {
                 write!(f, "the sessions of user {user}")?;
                 match except {

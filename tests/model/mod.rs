@@ -1,8 +1,8 @@
 //! The model test: random histories on the real server, each operation compared with a small
 //! model of the rules. A history that fails shrinks to a short one.
 //!
-//! A normal run plays the same histories every time; COUNTERSIGN_TEST_LONG=1 plays many more,
-//! of a new seed. COUNTERSIGN_TEST_SEED=N plays those of a seed that a failure printed.
+//! A normal run plays the same histories every time; `COUNTERSIGN_TEST_LONG=1` plays many more,
+//! of a new seed. `COUNTERSIGN_TEST_SEED=N` plays those of a seed that a failure printed.
 
 mod administration;
 mod answers;
@@ -67,7 +67,7 @@ async fn check(servers: usize, keys: bool, longest: usize, cases: u32) {
         Err(_) if long => u64::from_be_bytes(clock::random()),
         Err(_) => SEED,
     };
-    let deployment = RefCell::new(Deployment::start_with(servers, &[]).await);
+    let mut deployment = RefCell::new(Deployment::start_with(servers, &[]).await);
     let tally = RefCell::new(Tally::new());
     let (finished, cut_short, operations) = (Cell::new(0), Cell::new(0), Cell::new(0));
     let mut runner = TestRunner::new(Config {
@@ -108,7 +108,7 @@ async fn check(servers: usize, keys: bool, longest: usize, cases: u32) {
     match result {
         Ok(()) => {}
         Err(TestError::Fail(why, history)) => {
-            let (history, why) = shortest(&mut deployment.borrow_mut(), servers, history)
+            let (history, why) = shortest(deployment.get_mut(), servers, history)
                 .await
                 .unwrap_or_else(|history| (history, why.to_string()));
             panic!(

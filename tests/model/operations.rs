@@ -109,9 +109,12 @@ pub enum By {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
     Session(usize),
-    Refresh { session: usize, generation: usize },
-    Access(usize),
-    User { user: usize, except: Option<usize> },
+    /// The session of a token.
+    Of(Token),
+    User {
+        user: usize,
+        except: Option<usize>,
+    },
 }
 
 /// Any token.
@@ -135,7 +138,6 @@ impl Op {
         let mut op = self.clone();
         match &mut op {
             Self::Issue(issue) if issue.session => issue.user = issue.user.or(Some(0)),
-            Self::Issue(_) => {}
             Self::Rotate(rotate) => {
                 rotate.session = newest(rotate.session, world.sessions.len())?;
                 let steps = world.sessions[rotate.session].version();
@@ -144,8 +146,7 @@ impl Op {
                 rotate.by = rotate.by.or(owner);
             }
             Self::RevokeSession { by, target } => {
-                let owner = target.resolve(world)?;
-                *by = by.or(owner.unwrap_or_default());
+                *by = by.or(target.resolve(world)?);
             }
             Self::RevokeToken { by, token } | Self::Introspect { by, token } => {
                 *by = by.or(token.resolve(world)?);
@@ -205,40 +206,19 @@ impl By {
 }
 
 impl Target {
-    /// Resolves it; its owner, if it is one client's.
-    fn resolve(&mut self, world: &World) -> Option<Option<usize>> {
+    /// Resolves it; its owner, or any issuer for a user's sessions.
+    fn resolve(&mut self, world: &World) -> Option<usize> {
         match self {
             Self::Session(session) => {
                 *session = newest(*session, world.sessions.len())?;
-                Some(Some(world.sessions[*session].client))
+                Some(world.sessions[*session].client)
             }
-            Self::Refresh {
-                session,
-                generation,
-            } => {
-                let mut token = Token::Refresh {
-                    session: *session,
-                    generation: *generation,
-                };
-                let owner = token.resolve(world)?;
-                if let Token::Refresh {
-                    session: s,
-                    generation: g,
-                } = token
-                {
-                    (*session, *generation) = (s, g);
-                }
-                Some(Some(owner))
-            }
-            Self::Access(access) => {
-                *access = newest(*access, world.access.len())?;
-                Some(Some(world.access[*access].client))
-            }
+            Self::Of(token) => token.resolve(world),
             Self::User { except, .. } => {
                 if let Some(session) = except {
                     *session = newest(*session, world.sessions.len())?;
                 }
-                Some(None)
+                Some(0)
             }
         }
     }

@@ -129,9 +129,7 @@ fn token() -> impl Strategy<Value = Token> {
 fn target() -> impl Strategy<Value = Target> {
     prop_oneof![
         2 => (0..6_usize).prop_map(Target::Session),
-        2 => (0..6_usize, 0..4_usize)
-            .prop_map(|(session, generation)| Target::Refresh { session, generation }),
-        2 => (0..12_usize).prop_map(Target::Access),
+        4 => token().prop_map(Target::Of),
         3 => (user(), prop::option::of(0..6_usize))
             .prop_map(|(user, except)| Target::User { user, except }),
     ]

@@ -44,7 +44,8 @@ impl World {
             .client
             .is_none_or(|client| client == issue.by && client != NOBODY);
         let issuer = self.clients[issue.by].kind.has(Role::Issuer);
-        if !issuer && !(own && issue.user.is_none()) {
+        let for_itself = own && issue.user.is_none();
+        if !issuer && !for_itself {
             return Err(refused("PermissionDenied", "PERMISSION_DENIED"));
         }
         if issue.client == Some(NOBODY) {

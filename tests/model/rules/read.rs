@@ -19,7 +19,8 @@ impl World {
         Ok(Answer::Described(described.collect()))
     }
 
-    fn readable(&self, token: Token) -> bool {
+    /// Whether a key of the ring made it.
+    pub fn readable(&self, token: Token) -> bool {
         let key = match token {
             Token::Access(access) => self.access[access].key,
             Token::Refresh { session, .. } => self.sessions[session].key,

@@ -16,19 +16,11 @@ impl World {
     ) -> Result<Answer, Answer> {
         self.authentic(by, None)?;
         let session = match target {
-            Target::Session(session) => Some(*session),
-            Target::Refresh { session, .. } => {
-                // What no key of the ring made is no token, whoever asks.
-                if !self.ring.contains(&self.sessions[*session].key) {
-                    return Ok(Answer::Revoked(0));
-                }
-                Some(*session)
-            }
-            Target::Access(access) => {
+            // What no key of the ring made is no token, whoever asks.
+            Target::Of(token) if !self.readable(*token) => return Ok(Answer::Revoked(0)),
+            Target::Session(session) | Target::Of(Token::Refresh { session, .. }) => Some(*session),
+            Target::Of(Token::Access(access)) => {
                 let access = &self.access[*access];
-                if !self.ring.contains(&access.key) {
-                    return Ok(Answer::Revoked(0));
-                }
                 access.session.filter(|_| !access.deleted)
             }
             Target::User { user, except } => {
@@ -50,11 +42,7 @@ impl World {
         events: &mut Vec<String>,
     ) -> Result<Answer, Answer> {
         self.authentic(by, None)?;
-        let key = match token {
-            Token::Access(access) => self.access[access].key,
-            Token::Refresh { session, .. } => self.sessions[session].key,
-        };
-        if !self.ring.contains(&key) {
+        if !self.readable(token) {
             return Ok(Answer::Done);
         }
         self.admit(by, None)?;
