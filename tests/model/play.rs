@@ -8,9 +8,12 @@ use super::{
     world::{Verdict, World},
 };
 use crate::support::server::{Deployment, first_key};
+use futures_util::FutureExt as _;
 use std::{
+    any::Any,
     collections::BTreeMap,
     fmt::{Debug, Write as _},
+    panic::AssertUnwindSafe,
 };
 
 /// How often each kind of answer and event was met.
@@ -53,7 +56,11 @@ pub async fn play(
             *tally.entry(met.to_owned()).or_default() += 1;
         }
         writeln!(told, "{played:>3}. {op}").unwrap();
-        result = step(&mut case, &op, &world, &next, &verdict).await;
+        // What a helper asserts belongs to the history, too.
+        result = AssertUnwindSafe(step(&mut case, &op, &world, &next, &verdict))
+            .catch_unwind()
+            .await
+            .unwrap_or_else(|panic| Err(said(panic.as_ref())));
         world = next;
         cut_short = case.took().as_secs() >= SLACK;
         if cut_short || result.is_err() {
@@ -72,6 +79,12 @@ pub async fn play(
         Ok(()) => Ok(Played::Whole(played)),
         Err(why) => Err(format!("{told}{why}")),
     }
+}
+
+fn said(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+    format!("     {}", text.unwrap_or("it panicked"))
 }
 
 /// One operation: its answer, its events, the rows, and every access token that there is.
