@@ -20,6 +20,7 @@ mod faults;
 mod foreign;
 mod inputs;
 mod migrate;
+mod model;
 mod plans;
 mod postgres;
 mod purge;

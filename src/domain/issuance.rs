@@ -87,6 +87,8 @@ pub struct OpenSession {
     pub client_id: Uuid,
     /// Its life.
     pub life: SessionLife,
+    /// What it grants.
+    pub scopes: Scopes,
 }
 
 /// What an earlier call with the same request id opened.
@@ -255,7 +257,6 @@ fn live_sessions<'a>(
         client: Some(ClientStanding::of(client, defaults)),
         user: situation.user.as_ref().map(UserStanding::of),
     };
-    let scopes = Scopes::default();
     situation
         .sessions
         .iter()
@@ -266,7 +267,7 @@ fn live_sessions<'a>(
                 created_at: None,
                 session: Some(&session.life),
                 has_user: true,
-                scopes: &scopes,
+                scopes: &session.scopes,
             };
             standing.alive(life).is_ok()
         })

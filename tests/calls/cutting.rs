@@ -193,6 +193,46 @@ async fn a_withdrawn_scope_kills_what_grants_it() {
 }
 
 #[tokio::test]
+async fn a_session_whose_scope_is_withdrawn_takes_no_place_of_the_limit() {
+    let at = Deployment::start().await;
+    let admin = at.admin();
+    let limited = at
+        .client_with(v1::ClientSettings {
+            roles: vec![Role::Issuer.into()],
+            sessions_per_user: 1,
+            ..settings()
+        })
+        .await;
+    let subject = at.user().await;
+    limited.open(&subject).await;
+    let narrow = || v1::IssueTokenRequest {
+        subject: subject.clone(),
+        scopes: vec!["a".into()],
+        with_refresh_token: true,
+        ..Default::default()
+    };
+    let refused = limited.issue(narrow()).await.unwrap_err();
+    assert_eq!(refused.reason, "SESSION_LIMIT_REACHED");
+    let update = v1::UpdateClientRequest {
+        client_id: limited.id.clone(),
+        settings: Some(v1::ClientSettings {
+            scopes: vec!["a".into()],
+            ..settings()
+        }),
+        update_mask: Some(prost_types::FieldMask {
+            paths: vec!["scopes".into()],
+        }),
+    };
+    admin
+        .directory()
+        .update_client(admin.request(update))
+        .await
+        .unwrap();
+    let opened = limited.issue(narrow()).await.unwrap();
+    assert!(limited.active(&opened.access_token).await);
+}
+
+#[tokio::test]
 async fn two_secrets_live_side_by_side_and_a_retired_one_is_refused_at_once() {
     let at = Deployment::start_with(2, &[]).await;
     let old = at.client(&[]).await;

@@ -1,14 +1,17 @@
 //! A server in the test's own process, on a database of its own.
 
+mod refused;
+mod ring;
+
+pub use refused::{Refused, answer};
+
 use super::{TestDatabase, fresh_database};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use countersign::{
     app,
+    authority::Authority,
     config::{Config, Flags},
-    domain::{
-        keys::{KeyRing, new_key_line},
-        policy::ClientSettings,
-    },
+    domain::keys::{KeyRing, new_key_line},
     proto::v1::{
         self, directory_service_client::DirectoryServiceClient,
         token_authority_service_client::TokenAuthorityServiceClient,
@@ -22,11 +25,10 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 use tokio_postgres::Client;
 use tonic::{
-    Code, Request, Response, Status,
+    Code, Request,
     metadata::{Ascii, MetadataValue},
     transport::Channel,
 };
-use tonic_types::StatusExt as _;
 
 /// The audience that the tests' clients share.
 pub const AUDIENCE: &str = "urn:test";
@@ -40,6 +42,7 @@ pub struct Deployment {
     admin: (String, String),
     channels: Vec<Channel>,
     targets: Vec<String>,
+    authority: Option<Arc<Authority>>,
     /// Dropped last: each ends its server.
     stops: Vec<oneshot::Sender<()>>,
 }
@@ -50,41 +53,6 @@ pub struct Caller {
     pub id: String,
     authorization: Option<MetadataValue<Ascii>>,
     channel: Channel,
-}
-
-/// What a call was refused with.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused {
-    pub code: Code,
-    pub reason: String,
-    pub fields: Vec<String>,
-    pub retry: bool,
-}
-
-impl From<Status> for Refused {
-    fn from(status: Status) -> Self {
-        let details = status.get_error_details();
-        let reason = details
-            .error_info()
-            .map(|info| info.reason.clone())
-            .unwrap_or_default();
-        let fields = details
-            .bad_request()
-            .map(|bad| {
-                bad.field_violations
-                    .iter()
-                    .map(|one| one.field.clone())
-                    .collect()
-            })
-            .unwrap_or_default();
-        let retry = details.retry_info().is_some();
-        Self {
-            code: status.code(),
-            reason,
-            fields,
-            retry,
-        }
-    }
 }
 
 impl Deployment {
@@ -124,7 +92,7 @@ impl Deployment {
                 .iter()
                 .map(|(name, value)| ((*name).into(), (*value).into())),
         );
-        let ring = KeyRing::parse(&new_key_line(&[7; 36])).unwrap();
+        let ring = KeyRing::parse(&first_key()).unwrap();
         let mut deployment = Self {
             sql: database.client().await,
             database,
@@ -133,6 +101,7 @@ impl Deployment {
             admin: Default::default(),
             channels: Vec::new(),
             targets: Vec::new(),
+            authority: None,
             stops: Vec::new(),
         };
         for _ in 0..servers {
@@ -150,21 +119,9 @@ impl Deployment {
         let config =
             Config::load(None, self.settings.clone().into_iter(), Flags::default()).unwrap();
         let bound = app::build(&config, Arc::clone(&self.ring)).await.unwrap();
+        self.authority = Some(Arc::clone(bound.authority()));
         if self.admin.0.is_empty() {
-            let settings = ClientSettings {
-                name: "admin".into(),
-                roles: vec![countersign::domain::caller::Role::Admin],
-                ..ClientSettings::default()
-            };
-            let created = bound
-                .authority()
-                .bootstrap_client(None, settings)
-                .await
-                .unwrap();
-            self.admin = (
-                created.entry.client.client_id.to_string(),
-                created.secret.reveal().to_owned(),
-            );
+            self.admin = self.bootstrap().await;
         }
         let address = bound.address();
         let mut readiness = bound.readiness();
@@ -297,6 +254,11 @@ impl Deployment {
     }
 }
 
+/// The line of the key that every deployment starts with.
+pub fn first_key() -> String {
+    new_key_line(&[7; 36])
+}
+
 /// The settings that the tests' clients start from.
 pub fn settings() -> v1::ClientSettings {
     v1::ClientSettings {
@@ -400,9 +362,4 @@ impl Caller {
             answer(self.tokens().revoke_session(self.request(request)).await);
         revoked.unwrap().revoked_sessions
     }
-}
-
-/// The message of an answer, or how it was refused.
-pub fn answer<T>(result: Result<Response<T>, Status>) -> Result<T, Refused> {
-    result.map(Response::into_inner).map_err(Refused::from)
 }

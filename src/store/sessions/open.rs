@@ -3,6 +3,7 @@
 use crate::domain::{
     issuance::{Issue, OpenSession, Opening, Order},
     standing::SessionLife,
+    terms::Scopes,
 };
 use crate::store::{
     columns::Columns, connection::Connection, error::StoreError, expect, ids::Identities,
@@ -29,12 +30,14 @@ pub(super) async fn of_users(
                 last_used_at: columns.take()?,
                 expires_at: columns.take()?,
             };
+            let scopes = Scopes::trusted(columns.take()?);
             Ok((
                 place,
                 OpenSession {
                     session_id,
                     client_id,
                     life,
+                    scopes,
                 },
             ))
         })
