@@ -39,6 +39,7 @@ pub struct Deployment {
     settings: Vec<(String, String)>,
     admin: (String, String),
     channels: Vec<Channel>,
+    endpoints: Vec<String>,
     /// Dropped last: each ends its server.
     stops: Vec<oneshot::Sender<()>>,
 }
@@ -47,6 +48,7 @@ pub struct Deployment {
 #[derive(Clone)]
 pub struct Caller {
     pub id: String,
+    pub secret: String,
     authorization: Option<MetadataValue<Ascii>>,
     channel: Channel,
 }
@@ -131,6 +133,7 @@ impl Deployment {
             settings: own,
             admin: Default::default(),
             channels: Vec::new(),
+            endpoints: Vec::new(),
             stops: Vec::new(),
         };
         for _ in 0..servers {
@@ -167,8 +170,15 @@ impl Deployment {
         }));
         readiness.wait_for(|ready| *ready).await.unwrap();
         self.stops.push(stop);
-        let endpoint = Channel::from_shared(format!("http://{address}")).unwrap();
+        let endpoint = format!("http://{address}");
+        self.endpoints.push(endpoint.clone());
+        let endpoint = Channel::from_shared(endpoint).unwrap();
         self.channels.push(endpoint.connect().await.unwrap());
+    }
+
+    /// Where the first server is.
+    pub fn endpoint(&self) -> &str {
+        &self.endpoints[0]
     }
 
     /// The admin, calling the first server.
@@ -181,6 +191,7 @@ impl Deployment {
         let header = format!("Basic {}", STANDARD.encode(format!("{id}:{secret}")));
         Caller {
             id: id.to_owned(),
+            secret: secret.to_owned(),
             authorization: Some(header.parse().unwrap()),
             channel: self.channels[0].clone(),
         }
@@ -190,6 +201,7 @@ impl Deployment {
     pub fn nobody(&self) -> Caller {
         Caller {
             id: String::new(),
+            secret: String::new(),
             authorization: None,
             channel: self.channels[0].clone(),
         }
