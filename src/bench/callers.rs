@@ -152,13 +152,13 @@ impl Tokens {
                 tokens[usize::try_from(at).unwrap_or_default()].clone()
             }
             Self::Unknown(of) => {
-                let beyond = of.size().tokens + (random.next() >> 8);
+                let beyond = of.size().tokens + (random.bits() >> 8);
                 text(&of.access(beyond).plaintext())
             }
             Self::Forged(key) => {
                 let mut bytes = [0; 24];
                 for chunk in bytes.chunks_mut(8) {
-                    chunk.copy_from_slice(&random.next().to_ne_bytes());
+                    chunk.copy_from_slice(&random.bits().to_ne_bytes());
                 }
                 text(&AccessToken::mint(key, 1_800_000_000, &bytes).plaintext())
             }

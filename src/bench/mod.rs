@@ -16,5 +16,5 @@ pub mod sessions;
 pub mod statistics;
 pub mod wire;
 
-pub use runner::{Caller, Callers, Crew, Load, Trouble};
+pub use runner::{Caller, Callers, Crew, Load, Stop, Trouble};
 pub use statistics::Tally;

@@ -25,7 +25,7 @@ impl Random {
     }
 
     /// The next 64 bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         mixed(self.0)
     }
@@ -33,7 +33,7 @@ impl Random {
     /// A number below `end`, which is not 0.
     pub fn below(&mut self, end: u64) -> u64 {
         // The bias is end / 2^64.
-        u64::try_from((u128::from(self.next()) * u128::from(end)) >> 64).unwrap_or_default()
+        u64::try_from((u128::from(self.bits()) * u128::from(end)) >> 64).unwrap_or_default()
     }
 }
 
@@ -214,7 +214,7 @@ impl Population {
         let mut state = Random(mixed(self.size.seed ^ mixed(number)) ^ ((part as u64) << 56));
         let mut bytes = [0; N];
         for chunk in bytes.chunks_mut(8) {
-            chunk.copy_from_slice(&state.next().to_ne_bytes()[..chunk.len()]);
+            chunk.copy_from_slice(&state.bits().to_ne_bytes()[..chunk.len()]);
         }
         bytes
     }

@@ -11,7 +11,7 @@ use std::{
     future::Future,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -19,6 +19,8 @@ use tokio::{sync::Semaphore, task::JoinSet};
 
 /// How long calls that are due may still be begun after the time is up.
 const OVERTIME: Duration = Duration::from_secs(1);
+/// How long calls that were begun may take after that, before they are given up.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Why a call did not do what it should.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,22 +58,47 @@ pub enum Load {
     },
 }
 
+impl Load {
+    fn time(self) -> Duration {
+        match self {
+            Self::Closed(time) | Self::Open { time, .. } => time,
+        }
+    }
+}
+
+/// Asks callers to stop before their time; what they have begun they finish.
+#[derive(Debug, Clone, Default)]
+pub struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// From now on nobody begins another call.
+    pub fn ask(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it was asked for.
+    pub fn asked(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// The callers of one row, whatever they are.
 pub trait Crew: Send {
     /// Runs them once.
-    fn run(&mut self, load: Load) -> BoxFuture<'_, Tally>;
+    fn run(&mut self, load: Load, stop: &Stop) -> BoxFuture<'_, Tally>;
 }
 
 /// Callers of one kind, each a task of its own while it runs.
 pub struct Callers<C>(pub Vec<C>);
 
 impl<C: Caller> Crew for Callers<C> {
-    fn run(&mut self, load: Load) -> BoxFuture<'_, Tally> {
+    fn run(&mut self, load: Load, stop: &Stop) -> BoxFuture<'_, Tally> {
+        let stop = stop.clone();
         Box::pin(async move {
             let callers = std::mem::take(&mut self.0);
             let (callers, tally) = match load {
-                Load::Closed(time) => closed(callers, time).await,
-                Load::Open { rate, time } => open(callers, rate, time).await,
+                Load::Closed(_) => closed(callers, load, stop).await,
+                Load::Open { rate, .. } => open(callers, load, rate, stop).await,
             };
             self.0 = callers;
             tally
@@ -79,15 +106,16 @@ impl<C: Caller> Crew for Callers<C> {
     }
 }
 
-async fn closed<C: Caller>(callers: Vec<C>, time: Duration) -> (Vec<C>, Tally) {
+async fn closed<C: Caller>(callers: Vec<C>, load: Load, stop: Stop) -> (Vec<C>, Tally) {
     let start = Instant::now();
-    let until = start + time;
+    let until = start + load.time();
     let mut tasks = JoinSet::new();
     for mut caller in callers {
+        let stop = stop.clone();
         tasks.spawn(async move {
             let mut tally = Tally::default();
             let mut began = Instant::now();
-            while began < until {
+            while began < until && !stop.asked() {
                 let outcome = caller.call().await;
                 let ended = Instant::now();
                 if !tally.record(outcome, ended - began) {
@@ -98,11 +126,11 @@ async fn closed<C: Caller>(callers: Vec<C>, time: Duration) -> (Vec<C>, Tally) {
             (caller, tally)
         });
     }
-    gather(tasks, start).await
+    gather(tasks, start, load).await
 }
 
-async fn open<C: Caller>(callers: Vec<C>, rate: f64, time: Duration) -> (Vec<C>, Tally) {
-    let schedule = Arc::new(Schedule::new(rate, time));
+async fn open<C: Caller>(callers: Vec<C>, load: Load, rate: f64, stop: Stop) -> (Vec<C>, Tally) {
+    let schedule = Arc::new(Schedule::new(rate, load.time(), stop));
     let pacer = {
         let schedule = Arc::clone(&schedule);
         std::thread::spawn(move || schedule.pace())
@@ -121,26 +149,40 @@ async fn open<C: Caller>(callers: Vec<C>, rate: f64, time: Duration) -> (Vec<C>,
             (caller, tally)
         });
     }
-    let (callers, mut tally) = gather(tasks, schedule.start).await;
+    let (callers, mut tally) = gather(tasks, schedule.start, load).await;
     // It ends by itself; it cannot have panicked.
     drop(tokio::task::spawn_blocking(move || pacer.join()).await);
     // Calls that were due and that nobody was free to make: they waited at least so long.
-    while let Some(due) = schedule.take() {
+    while let Some(due) = schedule.take().filter(|_| !schedule.stop.asked()) {
         tally.missed(due.elapsed());
     }
     (callers, tally)
 }
 
-async fn gather<C: Caller>(mut tasks: JoinSet<(C, Tally)>, start: Instant) -> (Vec<C>, Tally) {
+async fn gather<C: Caller>(
+    mut tasks: JoinSet<(C, Tally)>,
+    start: Instant,
+    load: Load,
+) -> (Vec<C>, Tally) {
     let mut callers = Vec::with_capacity(tasks.len());
     let mut all = Tally::default();
-    while let Some(ended) = tasks.join_next().await {
-        match ended {
-            Ok((caller, tally)) => {
+    let until = start + load.time() + OVERTIME + PATIENCE;
+    loop {
+        match tokio::time::timeout_at(until.into(), tasks.join_next()).await {
+            Ok(Some(Ok((caller, tally)))) => {
                 callers.push(caller);
                 all.add(&tally);
             }
-            Err(error) => all.broke(error.to_string()),
+            Ok(Some(Err(error))) => all.broke(error.to_string()),
+            Ok(None) => break,
+            // What these callers had counted is lost with them.
+            Err(_) => {
+                for _ in 0..tasks.len() {
+                    all.broke("never answered".to_owned());
+                }
+                tasks.abort_all();
+                break;
+            }
         }
     }
     all.took(start.elapsed());
@@ -155,6 +197,7 @@ struct Schedule {
     total: u64,
     taken: AtomicU64,
     due: Semaphore,
+    stop: Stop,
 }
 
 impl Schedule {
@@ -163,7 +206,7 @@ impl Schedule {
         clippy::cast_sign_loss,
         reason = "a number of calls"
     )]
-    fn new(rate: f64, time: Duration) -> Self {
+    fn new(rate: f64, time: Duration, stop: Stop) -> Self {
         Self {
             start: Instant::now(),
             time,
@@ -171,6 +214,7 @@ impl Schedule {
             total: (rate * time.as_secs_f64()).ceil().max(1.0) as u64,
             taken: AtomicU64::new(0),
             due: Semaphore::new(0),
+            stop,
         }
     }
 
@@ -195,7 +239,7 @@ impl Schedule {
     /// runtime are a millisecond wide.
     fn pace(&self) {
         let mut released = 0;
-        while released < self.total {
+        while released < self.total && !self.stop.asked() {
             let now = Instant::now();
             let mut due = 0;
             while released < self.total && self.at(released) <= now {
@@ -208,7 +252,8 @@ impl Schedule {
             }
         }
         let until = self.start + self.time + OVERTIME;
-        while self.taken.load(Ordering::Relaxed) < self.total && Instant::now() < until {
+        let waiting = || self.taken.load(Ordering::Relaxed) < self.total && !self.stop.asked();
+        while waiting() && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(1));
         }
         self.due.close();

@@ -157,8 +157,8 @@ impl Caller for Rotates {
             subject: of.subject(of.user_of(number)),
             access: self.database.access(),
         };
-        let taken = self.database.baselines.rotate(&step).await;
-        taken.map_err(failed)?;
+        let stepped = self.database.baselines.rotate(&step).await;
+        stepped.map_err(failed)?;
         let text = successor.plaintext();
         self.families.put(self.part, at, text.reveal());
         Ok(())

@@ -3,11 +3,11 @@
 use super::{field::Field, instance::Instance, progress::Progress};
 use crate::{
     bench::{
-        Crew, Load, Tally, process,
+        Crew, Load, Stop, Tally, process,
         report::{Alone, Point, Round, RowReport},
         rows::{self, By, Row},
     },
-    cli::failure::Failure,
+    cli::{exit::Exit, failure::Failure},
 };
 use std::{process::id, time::Duration};
 
@@ -56,6 +56,7 @@ pub(super) struct Engine<'a> {
     pub(super) instance: Option<&'a Instance>,
     pub(super) echo_pid: Option<u32>,
     pub(super) progress: &'a Progress,
+    pub(super) stop: Stop,
 }
 
 impl Engine<'_> {
@@ -101,7 +102,7 @@ impl Engine<'_> {
         &self,
         crews: &mut [(RowReport, Box<dyn Crew>)],
     ) -> Result<(), Failure> {
-        let Some(instance) = self.instance.filter(|instance| instance.superuser) else {
+        let Some(instance) = self.instance.filter(|instance| instance.ours) else {
             return Ok(());
         };
         instance.observer.full_page_writes(false).await?;
@@ -190,7 +191,7 @@ impl Engine<'_> {
             self.prepare_revocations(load, seen).await?;
         }
         if let Some(instance) = self.instance
-            && instance.superuser
+            && instance.ours
             && self.plan.checkpoints
         {
             instance.observer.checkpoint().await?;
@@ -204,7 +205,10 @@ impl Engine<'_> {
             process::forget_peak(pid);
         }
         let before = self.look(answering).await?;
-        let tally = crew.run(load).await;
+        let tally = crew.run(load, &self.stop).await;
+        if self.stop.asked() {
+            return Err(interrupted());
+        }
         let after = self.look(answering).await?;
         let spent = |of: fn(&Look) -> Option<Duration>| of(&after)?.checked_sub(of(&before)?);
         Ok(Round {
@@ -247,14 +251,19 @@ impl Engine<'_> {
         )]
         let wanted = wanted as usize + self.field.concurrency;
         if let Some(mut crew) = self.field.openers(wanted) {
-            let opened: Tally = crew.run(Load::Closed(OPENING_LIMIT)).await;
+            let opened: Tally = crew.run(Load::Closed(OPENING_LIMIT), &self.stop).await;
             if let Some((reason, _)) = opened.reasons().first_key_value() {
                 let message = format!("sessions cannot be opened: {reason}");
-                return Err(Failure::new(crate::cli::exit::Exit::Refused, message));
+                return Err(Failure::new(Exit::Refused, message));
             }
         }
         Ok(())
     }
+}
+
+/// Why a run has no report.
+pub(super) fn interrupted() -> Failure {
+    Failure::new(Exit::Refused, "interrupted")
 }
 
 /// What everybody has used so far.

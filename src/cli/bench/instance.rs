@@ -69,7 +69,7 @@ pub(super) struct Instance {
     /// What the database tells.
     pub(super) observer: Observer,
     /// Whether the whole PostgreSQL is ours to change.
-    pub(super) superuser: bool,
+    pub(super) ours: bool,
     /// The uncoalesced statements.
     pub(super) baselines: Baselines,
     /// What was preloaded.
@@ -111,7 +111,7 @@ impl Instance {
         let variables = variables(args, &url, &home);
         let config = Config::load(None, variables.clone().into_iter(), Flags::default())?;
         let observer = Observer::connect(&owner).await?;
-        let superuser = observer.is_superuser().await?;
+        let ours = cluster.is_some();
         let (client, steps) =
             populated(args, &home, &owner, &observer, &config, &ring, progress).await?;
         let population = Arc::new(Population::new(Arc::clone(&ring), client.size));
@@ -119,7 +119,7 @@ impl Instance {
             .into_iter()
             .filter_map(|(id, steps)| Some((population.session_number(id)?, steps)))
             .collect();
-        if superuser {
+        if ours {
             // What a run that was killed left.
             observer.full_page_writes(true).await?;
         }
@@ -132,7 +132,7 @@ impl Instance {
         Ok(Self {
             serve,
             observer,
-            superuser,
+            ours,
             baselines,
             population,
             steps,

@@ -69,7 +69,7 @@ pub(super) async fn database(instance: &Instance) -> Result<Facts, Failure> {
         ("baseline_connections", json!(instance.baseline_connections)),
         (
             "checkpoint_before_each_row",
-            json!(instance.superuser && instance.checkpoints),
+            json!(instance.ours && instance.checkpoints),
         ),
     ])
 }

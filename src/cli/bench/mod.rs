@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     bench::{
-        chart,
+        Stop, chart,
         report::{Report, RowReport, Server},
         rows::{self, Row},
     },
@@ -127,6 +127,9 @@ pub(super) struct BenchArgs {
 }
 
 fn json_file(path: &str) -> Result<Json, String> {
+    if path.is_empty() {
+        return Err("expected a path".to_owned());
+    }
     Ok(Json::File(path.into()))
 }
 
@@ -161,24 +164,35 @@ pub(super) async fn run(args: BenchArgs, options: &CallOptions) -> Result<Exit, 
     };
     let progress = Progress::new();
     let (own, bar) = (args.clone(), progress.clone());
+    let stop = Stop::default();
+    let (told, elsewhere) = (stop.clone(), target.is_some());
     let mut work = runtime.spawn(async move {
         match target {
-            Some(target) => target.run(&own, &rows, &bar).await,
-            None => private(&own, &rows, &bar).await,
+            Some(target) => target.run(&own, &rows, &bar, stop).await,
+            None => private(&own, &rows, &bar, stop).await,
         }
     });
     let done = tokio::select! {
-        done = &mut work => done.map_err(|error| Failure::new(Exit::Refused, error)),
+        done = &mut work => done,
         () = asked() => {
-            work.abort();
-            // What it had started ends with it.
-            let _ = work.await;
-            Err(Failure::new(Exit::Refused, "interrupted"))
+            told.ask();
+            if !elsewhere {
+                // What it had started ends with it.
+                work.abort();
+            }
+            work.await
         }
     };
+    let done = done.unwrap_or_else(|error| {
+        Err(if error.is_cancelled() {
+            engine::interrupted()
+        } else {
+            Failure::new(Exit::Refused, error)
+        })
+    });
     progress.ends();
     runtime.shutdown_background();
-    let report = done??;
+    let report = done?;
     tell(&args, options, &report)
 }
 
@@ -230,9 +244,10 @@ async fn private(
     args: &BenchArgs,
     rows: &[&'static Row],
     progress: &Progress,
+    stop: Stop,
 ) -> Result<Report, Failure> {
     let instance = instance::Instance::start(args, progress).await?;
-    let report = on_instance(args, rows, progress, &instance).await;
+    let report = on_instance(args, rows, progress, stop, &instance).await;
     let stopped = instance.stop().await;
     let report = report?;
     stopped?;
@@ -243,6 +258,7 @@ async fn on_instance(
     args: &BenchArgs,
     rows: &[&'static Row],
     progress: &Progress,
+    stop: Stop,
     instance: &instance::Instance,
 ) -> Result<Report, Failure> {
     let idle = instance
@@ -257,6 +273,7 @@ async fn on_instance(
         instance: Some(instance),
         echo_pid: echo.pid(),
         progress,
+        stop,
     };
     let reports = engine.rounds(rows).await?;
     let alone = if args.only.is_empty() && args.rate.is_none() {

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     bench::{
-        Load, Tally, Trouble,
+        Load, Stop, Tally, Trouble,
         callers::{Subjects, Tokens, path},
         report::Report,
         rows::{By, Row},
@@ -85,6 +85,7 @@ impl Target {
         args: &BenchArgs,
         rows: &[&'static Row],
         progress: &Progress,
+        stop: Stop,
     ) -> Result<Report, Failure> {
         let echo = Echo::start().await?;
         let wire = |url: &str| {
@@ -108,7 +109,7 @@ impl Target {
             .await;
         let report = match &prepared {
             Ok(field) => {
-                let report = self.rows(args, rows, field, &echo, progress).await;
+                let report = self.rows(args, rows, field, &echo, progress, stop).await;
                 report.map(Some)
             }
             Err(_) => Ok(None),
@@ -134,6 +135,7 @@ impl Target {
         field: &Field,
         echo: &Echo,
         progress: &Progress,
+        stop: Stop,
     ) -> Result<Report, Failure> {
         let mut left_out = Vec::new();
         let mut kept = Vec::new();
@@ -153,6 +155,7 @@ impl Target {
             instance: None,
             echo_pid: echo.pid(),
             progress,
+            stop,
         };
         let reports = engine.rounds(&kept).await?;
         let alone = if args.only.is_empty() && args.rate.is_none() {
@@ -273,7 +276,9 @@ async fn clean(
     field: Option<Field>,
 ) -> Result<(), Failure> {
     if let Some(mut crew) = field.as_ref().and_then(Field::revokers) {
-        let revoked: Tally = crew.run(Load::Closed(CLEANING_LIMIT)).await;
+        let revoked: Tally = crew
+            .run(Load::Closed(CLEANING_LIMIT), &Stop::default())
+            .await;
         if let Some((reason, _)) = revoked.reasons().first_key_value() {
             return Err(Failure::new(
                 Exit::Refused,
