@@ -5,6 +5,7 @@
 
 pub mod app;
 pub mod authority;
+pub mod bench;
 pub mod cli;
 pub mod config;
 pub mod domain;

@@ -12,6 +12,7 @@
 )]
 
 mod access;
+mod bench;
 mod calls;
 mod cli;
 mod decision;

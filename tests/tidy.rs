@@ -19,6 +19,7 @@ struct Room {
 const ALL: &[&str] = &[
     "app",
     "authority",
+    "bench",
     "cli",
     "config",
     "domain",
@@ -91,6 +92,13 @@ const ROOMS: &[Room] = &[
         may_use: "domain, proto",
         never: "store",
         rooms: &["domain", "proto", "verify"],
+        forbidden: &["tokio_postgres", "deadpool_postgres"],
+    },
+    Room {
+        name: "bench",
+        may_use: "domain, proto",
+        never: "store",
+        rooms: &["bench", "domain", "proto"],
         forbidden: &["tokio_postgres", "deadpool_postgres"],
     },
     Room {

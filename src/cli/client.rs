@@ -133,7 +133,7 @@ pub async fn run(command: ClientCommand, options: &CallOptions) -> Result<Exit, 
             };
             let mut directory = open(options).await?.directory();
             let answer = directory.create_client(request).await?;
-            output::print(answer.into_inner(), options.json)
+            output::print(answer.into_inner(), options.json())
         }
         ClientCommand::Get(client) => {
             let client_id = client.id.to_string();
@@ -141,43 +141,43 @@ pub async fn run(command: ClientCommand, options: &CallOptions) -> Result<Exit, 
             let answer = directory
                 .get_client(v1::GetClientRequest { client_id })
                 .await?;
-            output::print(answer.into_inner(), options.json)
+            output::print(answer.into_inner(), options.json())
         }
         ClientCommand::List(paging) => list(paging, options).await,
         ClientCommand::Update(args) => {
             let request = update_request(*args)?;
             let mut directory = open(options).await?.directory();
             let answer = directory.update_client(request).await?;
-            output::print(answer.into_inner(), options.json)
+            output::print(answer.into_inner(), options.json())
         }
         ClientCommand::Disable(client) => {
             let client_id = client.id.to_string();
             let request = v1::DisableClientRequest { client_id };
             let mut directory = open(options).await?.directory();
             let answer = directory.disable_client(request).await?;
-            output::print(answer.into_inner(), options.json)
+            output::print(answer.into_inner(), options.json())
         }
         ClientCommand::Enable(client) => {
             let client_id = client.id.to_string();
             let request = v1::EnableClientRequest { client_id };
             let mut directory = open(options).await?.directory();
             let answer = directory.enable_client(request).await?;
-            output::print(answer.into_inner(), options.json)
+            output::print(answer.into_inner(), options.json())
         }
         ClientCommand::CutOff(client) => {
             let client_id = client.id.to_string();
             let request = v1::CutOffClientRequest { client_id };
             let mut directory = open(options).await?.directory();
             let answer = directory.cut_off_client(request).await?;
-            output::print(answer.into_inner(), options.json)
+            output::print(answer.into_inner(), options.json())
         }
-        ClientCommand::Bootstrap(args) => bootstrap::run(*args, options.json).await,
+        ClientCommand::Bootstrap(args) => bootstrap::run(*args, options.json()).await,
         ClientCommand::RotateSecret(client) => {
             let client_id = client.id.to_string();
             let request = v1::RotateClientSecretRequest { client_id };
             let mut directory = open(options).await?.directory();
             let answer = directory.rotate_client_secret(request).await?;
-            output::print(answer.into_inner(), options.json)
+            output::print(answer.into_inner(), options.json())
         }
         ClientCommand::RetireSecret(args) => {
             let request = v1::RetireClientSecretRequest {
@@ -186,7 +186,7 @@ pub async fn run(command: ClientCommand, options: &CallOptions) -> Result<Exit, 
             };
             let mut directory = open(options).await?.directory();
             let answer = directory.retire_client_secret(request).await?;
-            output::print(answer.into_inner(), options.json)
+            output::print(answer.into_inner(), options.json())
         }
     }
 }
@@ -215,7 +215,7 @@ async fn list(paging: Paging, options: &CallOptions) -> Result<Exit, Failure> {
         clients,
         next_page_token: page_token,
     };
-    output::print(answer, options.json)
+    output::print(answer, options.json())
 }
 
 fn update_request(args: UpdateArgs) -> Result<v1::UpdateClientRequest, Failure> {

@@ -5,7 +5,10 @@ use crate::proto::v1::{
     directory_service_client::DirectoryServiceClient,
     token_authority_service_client::TokenAuthorityServiceClient,
 };
-use clap::Args;
+use clap::{
+    ArgAction, Args,
+    builder::{BoolishValueParser, TypedValueParser as _},
+};
 use std::{env, path::PathBuf, time::Duration};
 use tonic::{
     Request, Status,
@@ -15,7 +18,7 @@ use tonic::{
 };
 use uuid::Uuid;
 
-const DEFAULT_TARGET: &str = "http://127.0.0.1:7300";
+pub(super) const DEFAULT_TARGET: &str = "http://127.0.0.1:7300";
 /// The largest page or batch that the proto admits fits well within this.
 const MAX_ANSWER_BYTES: usize = 256 << 20;
 
@@ -52,8 +55,34 @@ pub struct CallOptions {
     #[arg(default_value = "5s", value_parser = input::timeout)]
     pub(super) timeout: Duration,
     /// Print JSON instead of text, errors too
-    #[arg(long, global = true)]
-    pub(super) json: bool,
+    #[arg(id = "json", long = "json", global = true, action = ArgAction::SetTrue)]
+    #[arg(value_parser = BoolishValueParser::new().map(Json::stdout))]
+    pub(super) json_to: Json,
+}
+
+/// Where JSON goes. One type for the flag of most commands and for the file of `bench`,
+/// which bears the same name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Json {
+    /// There is none.
+    Nowhere,
+    /// To stdout, instead of text.
+    Stdout,
+    /// To a file, beside the text.
+    File(PathBuf),
+}
+
+impl Json {
+    fn stdout(wanted: bool) -> Self {
+        if wanted { Self::Stdout } else { Self::Nowhere }
+    }
+}
+
+impl CallOptions {
+    /// Whether to print JSON instead of text.
+    pub(super) fn json(&self) -> bool {
+        self.json_to == Json::Stdout
+    }
 }
 
 /// A channel to the authority; what is called over it carries the caller's

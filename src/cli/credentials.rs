@@ -30,6 +30,8 @@ pub type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 pub struct Credentials {
     /// The authority's address.
     pub target: Option<String>,
+    /// The user that `dev.json` names.
+    pub subject: Option<Uuid>,
     client_id: Uuid,
     secret: Zeroizing<String>,
 }
@@ -70,6 +72,7 @@ impl Credentials {
         let client = client.ok_or_else(unknown)?;
         Ok(Self {
             target: Some(options.target.clone().unwrap_or(dev.endpoint)),
+            subject: dev.subject,
             client_id: client.client_id,
             secret: client.client_secret.clone(),
         })
@@ -100,6 +103,7 @@ impl Credentials {
         }
         Ok(Self {
             target,
+            subject: None,
             client_id,
             secret,
         })
@@ -164,6 +168,7 @@ fn variable(env: Environment<'_>, name: &str) -> Result<Option<String>, Failure>
 #[derive(Deserialize)]
 struct Dev {
     endpoint: String,
+    subject: Option<Uuid>,
     clients: Vec<DevClient>,
 }
 

@@ -1,5 +1,6 @@
 //! The commands for people, and the options that they share.
 
+mod bench;
 mod bootstrap;
 pub mod client;
 pub mod completions;
@@ -72,6 +73,11 @@ enum Command {
     /// Make keys for the key file
     #[command(subcommand)]
     Keys(keys::KeysCommand),
+    /// Measure calls, latencies and costs, beside an echo and bare statements
+    Bench(Box<bench::BenchArgs>),
+    /// The bare echo of `bench`
+    #[command(hide = true)]
+    BenchEcho(bench::EchoArgs),
     /// Print what a shell needs to complete these commands
     #[command(after_long_help = "\
 Examples:
@@ -100,7 +106,7 @@ pub fn parse() -> Result<Cli, ExitCode> {
 pub async fn run(cli: Cli) -> ExitCode {
     let Cli { command, options } = cli;
     let exit = dispatch(command, &options).await.unwrap_or_else(|failure| {
-        failure.report(options.json);
+        failure.report(options.json());
         failure.exit()
     });
     exit.into()
@@ -112,13 +118,15 @@ async fn dispatch(command: Command, options: &CallOptions) -> Result<Exit, Failu
         Command::Serve(args) => serve::run(*args).await.map(|()| Exit::Ok),
         Command::Migrate(args) => migrate::run(args).await,
         Command::Fence(args) => fence::run(args).await,
-        Command::Purge(args) => purge::run(args, options.json).await,
+        Command::Purge(args) => purge::run(args, options.json()).await,
         Command::Token(command) => token::run(command, options).await,
         Command::Session(command) => session::run(command, options).await,
         Command::Client(command) => client::run(command, options).await,
         Command::User(command) => user::run(command, options).await,
         Command::Verify(args) => verify::run(args, options).await,
         Command::Keys(command) => keys::run(&command),
+        Command::Bench(args) => bench::run(*args, options).await,
+        Command::BenchEcho(args) => bench::run_echo(args).await,
         Command::Completions(args) => completions::run(&args),
     }
 }
@@ -163,7 +171,7 @@ mod tests {
     fn options_for_calls_stand_before_or_after_the_command() {
         let words = "countersign --json token issue --timeout 2s --as issuer --dev-json x";
         let cli = Cli::try_parse_from(words.split_whitespace()).ok().unwrap();
-        assert!(cli.options.json);
+        assert!(cli.options.json());
         assert_eq!(cli.options.timeout.as_secs(), 2);
         assert_eq!(cli.options.as_client.as_deref(), Some("issuer"));
     }

@@ -87,7 +87,7 @@ pub async fn run(command: SessionCommand, options: &CallOptions) -> Result<Exit,
             };
             let calls = Connection::open(options, &mut stdin).await?;
             let answer = calls.tokens().revoke_session(request).await?;
-            output::print(answer.into_inner(), options.json)
+            output::print(answer.into_inner(), options.json())
         }
     }
 }
@@ -113,7 +113,7 @@ async fn list(args: ListArgs, options: &CallOptions) -> Result<Exit, Failure> {
         sessions,
         next_page_token: page_token,
     };
-    output::print(answer, options.json)
+    output::print(answer, options.json())
 }
 
 impl TargetArgs {

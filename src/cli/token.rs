@@ -129,7 +129,7 @@ pub async fn run(command: TokenCommand, options: &CallOptions) -> Result<Exit, F
         TokenCommand::Issue(args) => {
             let calls = Connection::open(options, &mut Stdin::default()).await?;
             let answer = calls.tokens().issue_token(issue_request(*args)).await?;
-            output::print(answer.into_inner(), options.json)
+            output::print(answer.into_inner(), options.json())
         }
         TokenCommand::Rotate(args) => {
             let mut stdin = Stdin::default();
@@ -143,7 +143,7 @@ pub async fn run(command: TokenCommand, options: &CallOptions) -> Result<Exit, F
                 ip_address: text(args.ip_address),
             };
             let answer = calls.tokens().rotate_refresh(request).await?;
-            output::print(answer.into_inner(), options.json)
+            output::print(answer.into_inner(), options.json())
         }
         TokenCommand::Revoke(args) => {
             let mut stdin = Stdin::default();
@@ -154,7 +154,7 @@ pub async fn run(command: TokenCommand, options: &CallOptions) -> Result<Exit, F
                 token_type_hint: String::new(),
             };
             let answer = calls.tokens().revoke_token(request).await?;
-            output::print(answer.into_inner(), options.json)
+            output::print(answer.into_inner(), options.json())
         }
         TokenCommand::Introspect(args) => introspect(args, options).await,
     }
@@ -171,7 +171,7 @@ async fn introspect(args: IntrospectArgs, options: &CallOptions) -> Result<Exit,
         };
         let answer = calls.tokens().introspect(request).await?.into_inner();
         let active = answer.active;
-        output::print(answer, options.json)?;
+        output::print(answer, options.json())?;
         active
     } else {
         let tokens = tokens.iter().map(|token| token.reveal().to_owned());
@@ -180,7 +180,7 @@ async fn introspect(args: IntrospectArgs, options: &CallOptions) -> Result<Exit,
         };
         let answer = calls.tokens().batch_introspect(request).await?.into_inner();
         let active = answer.results.iter().all(|result| result.active);
-        output::print(answer, options.json)?;
+        output::print(answer, options.json())?;
         active
     };
     Ok(if args.fail_inactive && !all_active {

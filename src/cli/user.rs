@@ -60,24 +60,24 @@ pub async fn run(command: UserCommand, options: &CallOptions) -> Result<Exit, Fa
             let subject = subject.map(|id| id.to_string()).unwrap_or_default();
             let request = v1::RegisterUserRequest { subject };
             let answer = directory.register_user(request).await?;
-            output::print(answer.into_inner(), options.json)
+            output::print(answer.into_inner(), options.json())
         }
         UserCommand::Get(user) => {
             let subject = user.subject.to_string();
             let answer = directory.get_user(v1::GetUserRequest { subject }).await?;
-            output::print(answer.into_inner(), options.json)
+            output::print(answer.into_inner(), options.json())
         }
         UserCommand::Disable(user) => {
             let subject = user.subject.to_string();
             let request = v1::DisableUserRequest { subject };
             let answer = directory.disable_user(request).await?;
-            output::print(answer.into_inner(), options.json)
+            output::print(answer.into_inner(), options.json())
         }
         UserCommand::Enable(user) => {
             let subject = user.subject.to_string();
             let request = v1::EnableUserRequest { subject };
             let answer = directory.enable_user(request).await?;
-            output::print(answer.into_inner(), options.json)
+            output::print(answer.into_inner(), options.json())
         }
     }
 }

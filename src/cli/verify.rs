@@ -79,7 +79,7 @@ pub(super) async fn run(args: VerifyArgs, options: &CallOptions) -> Result<Exit,
     shown.abort();
     stop.abort();
     let report = report.map_err(failure)?;
-    if options.json {
+    if options.json() {
         output::write(format!("{:#}\n", to_json(&report)).as_bytes())?;
     } else {
         output::write(report.to_string().as_bytes())?;

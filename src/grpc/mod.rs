@@ -49,6 +49,16 @@ const MAX_METADATA_BYTES: u32 = 128 * 1024;
 /// The layers around every service.
 pub type Layers = Stack<CallLayer, Identity>;
 
+/// The transport, without any service: what `countersign bench` compares with has the same.
+pub fn server(max_concurrent_streams: u32) -> Server {
+    Server::builder()
+        .tcp_nodelay(true)
+        .max_concurrent_streams(max_concurrent_streams)
+        .http2_max_header_list_size(MAX_METADATA_BYTES)
+        .http2_keepalive_interval(Some(Duration::from_secs(30)))
+        .http2_keepalive_timeout(Some(Duration::from_secs(20)))
+}
+
 /// Every service of the port: the table of contents.
 pub fn services(
     authority: &Arc<Authority>,
@@ -70,12 +80,7 @@ pub fn services(
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1alpha()?;
 
-    Ok(Server::builder()
-        .tcp_nodelay(true)
-        .max_concurrent_streams(options.max_concurrent_streams)
-        .http2_max_header_list_size(MAX_METADATA_BYTES)
-        .http2_keepalive_interval(Some(Duration::from_secs(30)))
-        .http2_keepalive_timeout(Some(Duration::from_secs(20)))
+    Ok(server(options.max_concurrent_streams)
         // Sees every call first and every answer last.
         .layer(CallLayer::new(edge))
         .add_service(

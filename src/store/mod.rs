@@ -4,6 +4,7 @@
 //! own. No work that was sent is cancelled by a caller that hangs up.
 
 mod administration;
+pub mod bench;
 mod callers;
 pub mod catalog;
 mod coalescer;

@@ -78,4 +78,27 @@ statements! {
     AUTHORITY_READ = "authority/read";
     AUTHORITY_FENCE_LOCK = "authority/fence_lock";
     AUTHORITY_FENCE = "authority/fence";
+    BENCH_SELECT = "bench/select";
+    BENCH_INSERT = "bench/insert";
+    BENCH_OPEN = "bench/open";
+    BENCH_ROTATE = "bench/rotate";
+    BENCH_REVOKE = "bench/revoke";
+    BENCH_WAL = "bench/wal";
+    BENCH_CHECKPOINT = "bench/checkpoint";
+    BENCH_VACUUM = "bench/vacuum";
+    BENCH_RELOAD = "bench/reload";
+    BENCH_FULL_PAGES_OFF = "bench/full_pages_off";
+    BENCH_FULL_PAGES_ON = "bench/full_pages_on";
+    BENCH_SETTINGS = "bench/settings";
+    BENCH_RIGHTS = "bench/rights";
+    BENCH_EMPTY = "bench/empty";
+    BENCH_STEPS = "bench/steps";
+    BENCH_BRIDGE = "bench/bridge";
+    BENCH_COPY_USERS = "bench/copy_users";
+    BENCH_COPY_BRIDGES = "bench/copy_bridges";
+    BENCH_COPY_ACCOUNTS = "bench/copy_accounts";
+    BENCH_COPY_SESSIONS = "bench/copy_sessions";
+    BENCH_COPY_LEDGER = "bench/copy_ledger";
+    BENCH_COPY_GRANTS = "bench/copy_grants";
+    BENCH_COPY_TOKENS = "bench/copy_tokens";
 }

@@ -51,6 +51,7 @@ pub struct Deployment {
 #[derive(Clone)]
 pub struct Caller {
     pub id: String,
+    pub secret: String,
     authorization: Option<MetadataValue<Ascii>>,
     channel: Channel,
 }
@@ -157,6 +158,7 @@ impl Deployment {
         let header = format!("Basic {}", STANDARD.encode(format!("{id}:{secret}")));
         Caller {
             id: id.to_owned(),
+            secret: secret.to_owned(),
             authorization: Some(header.parse().unwrap()),
             channel: self.channels[0].clone(),
         }
@@ -166,6 +168,7 @@ impl Deployment {
     pub fn nobody(&self) -> Caller {
         Caller {
             id: String::new(),
+            secret: String::new(),
             authorization: None,
             channel: self.channels[0].clone(),
         }

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 /// Makes a directory that others may pass through, since PostgreSQL's account must, but
 /// not read.
-pub(super) fn make_private_dir(path: &Path) -> Result<(), Failure> {
+pub(in crate::cli) fn make_private_dir(path: &Path) -> Result<(), Failure> {
     DirBuilder::new()
         .recursive(true)
         .mode(0o711)
@@ -21,7 +21,7 @@ pub(super) fn make_private_dir(path: &Path) -> Result<(), Failure> {
 }
 
 /// Writes a file of mode 0600 beside its place, and moves it there.
-pub(super) fn write_private(path: &Path, text: &str) -> Result<(), Failure> {
+pub(in crate::cli) fn write_private(path: &Path, text: &str) -> Result<(), Failure> {
     let beside = path.with_extension("new");
     let write = || -> io::Result<()> {
         match fs::remove_file(&beside) {
@@ -41,7 +41,7 @@ pub(super) fn write_private(path: &Path, text: &str) -> Result<(), Failure> {
 }
 
 /// The password in a file, made at the first start.
-pub(super) fn password(path: &Path) -> Result<Zeroizing<String>, Failure> {
+pub(in crate::cli) fn password(path: &Path) -> Result<Zeroizing<String>, Failure> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(Zeroizing::new(text.trim().to_owned())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -55,7 +55,7 @@ pub(super) fn password(path: &Path) -> Result<Zeroizing<String>, Failure> {
 }
 
 /// Makes a key file, unless there is one.
-pub(super) fn make_key_file(path: &Path) -> Result<(), Failure> {
+pub(in crate::cli) fn make_key_file(path: &Path) -> Result<(), Failure> {
     if path.exists() {
         return Ok(());
     }

@@ -1,7 +1,7 @@
 //! `countersign dev`: a token authority from nothing, in one process on one port.
 
 mod description;
-mod files;
+pub(super) mod files;
 mod seed;
 mod transcript;
 

@@ -1,0 +1,3 @@
+-- bench.copy_accounts
+COPY countersign.account (subject, user_id)
+FROM STDIN (FORMAT binary)

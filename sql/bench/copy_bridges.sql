@@ -1,0 +1,3 @@
+-- bench.copy_bridges
+COPY auth."user" (id, sub)
+FROM STDIN (FORMAT binary)

@@ -1,0 +1,3 @@
+-- bench.copy_users
+COPY public.users (id)
+FROM STDIN (FORMAT binary)

@@ -1,0 +1,2 @@
+-- bench.full_pages_on
+ALTER SYSTEM RESET full_page_writes

@@ -1,0 +1,2 @@
+-- bench.reload
+SELECT pg_reload_conf()

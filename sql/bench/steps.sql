@@ -1,0 +1,3 @@
+-- bench.steps
+-- The sessions that have taken steps.
+SELECT jti, refresh_version FROM auth.refresh_session WHERE refresh_version > 0

@@ -1,0 +1,2 @@
+-- bench.vacuum
+VACUUM (ANALYZE)

@@ -1,0 +1,264 @@
+//! Runs callers, closed-loop or open-loop.
+//!
+//! Closed: each caller calls again as soon as it has its answer, so a slow server is
+//! asked less, and its latencies look better than a user's would (coordinated omission).
+//! Open: calls are due at a fixed rate whatever the server does, and a latency counts
+//! from when its call was due, not from when a caller was free to make it.
+
+use super::statistics::Tally;
+use futures_util::future::BoxFuture;
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+use tokio::{sync::Semaphore, task::JoinSet};
+
+/// How long calls that are due may still be begun after the time is up.
+const OVERTIME: Duration = Duration::from_secs(1);
+/// How long calls that were begun may take after that, before they are given up.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Why a call did not do what it should.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trouble {
+    /// It failed; counted by this reason.
+    Failed(String),
+    /// The caller has nothing left to call about, and stops; no error.
+    Exhausted,
+}
+
+impl Trouble {
+    /// A failure with this reason.
+    pub fn failed(reason: impl Into<String>) -> Self {
+        Self::Failed(reason.into())
+    }
+}
+
+/// Something that can be called again and again, one call at a time.
+pub trait Caller: Send + 'static {
+    /// One call.
+    fn call(&mut self) -> impl Future<Output = Result<(), Trouble>> + Send;
+}
+
+/// How callers are run.
+#[derive(Debug, Clone, Copy)]
+pub enum Load {
+    /// Each calls again as soon as it has its answer.
+    Closed(Duration),
+    /// Calls are due at a fixed rate.
+    Open {
+        /// Calls a second, of all callers together.
+        rate: f64,
+        /// For how long.
+        time: Duration,
+    },
+}
+
+impl Load {
+    fn time(self) -> Duration {
+        match self {
+            Self::Closed(time) | Self::Open { time, .. } => time,
+        }
+    }
+}
+
+/// Asks callers to stop before their time; what they have begun they finish.
+#[derive(Debug, Clone, Default)]
+pub struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// From now on nobody begins another call.
+    pub fn ask(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it was asked for.
+    pub fn asked(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The callers of one row, whatever they are.
+pub trait Crew: Send {
+    /// Runs them once.
+    fn run(&mut self, load: Load, stop: &Stop) -> BoxFuture<'_, Tally>;
+}
+
+/// Callers of one kind, each a task of its own while it runs.
+pub struct Callers<C>(pub Vec<C>);
+
+impl<C: Caller> Crew for Callers<C> {
+    fn run(&mut self, load: Load, stop: &Stop) -> BoxFuture<'_, Tally> {
+        let stop = stop.clone();
+        Box::pin(async move {
+            let callers = std::mem::take(&mut self.0);
+            let (callers, tally) = match load {
+                Load::Closed(_) => closed(callers, load, stop).await,
+                Load::Open { rate, .. } => open(callers, load, rate, stop).await,
+            };
+            self.0 = callers;
+            tally
+        })
+    }
+}
+
+async fn closed<C: Caller>(callers: Vec<C>, load: Load, stop: Stop) -> (Vec<C>, Tally) {
+    let start = Instant::now();
+    let until = start + load.time();
+    let mut tasks = JoinSet::new();
+    for mut caller in callers {
+        let stop = stop.clone();
+        tasks.spawn(async move {
+            let mut tally = Tally::default();
+            let mut began = Instant::now();
+            while began < until && !stop.asked() {
+                let outcome = caller.call().await;
+                let ended = Instant::now();
+                if !tally.record(outcome, ended - began) {
+                    break;
+                }
+                began = ended;
+            }
+            (caller, tally)
+        });
+    }
+    gather(tasks, start, load).await
+}
+
+async fn open<C: Caller>(callers: Vec<C>, load: Load, rate: f64, stop: Stop) -> (Vec<C>, Tally) {
+    let schedule = Arc::new(Schedule::new(rate, load.time(), stop));
+    let pacer = {
+        let schedule = Arc::clone(&schedule);
+        std::thread::spawn(move || schedule.pace())
+    };
+    let mut tasks = JoinSet::new();
+    for mut caller in callers {
+        let schedule = Arc::clone(&schedule);
+        tasks.spawn(async move {
+            let mut tally = Tally::default();
+            while let Some(due) = schedule.next().await {
+                let outcome = caller.call().await;
+                if !tally.record(outcome, due.elapsed()) {
+                    break;
+                }
+            }
+            (caller, tally)
+        });
+    }
+    let (callers, mut tally) = gather(tasks, schedule.start, load).await;
+    // It ends by itself; it cannot have panicked.
+    drop(tokio::task::spawn_blocking(move || pacer.join()).await);
+    // Calls that were due and that nobody was free to make: they waited at least so long.
+    while let Some(due) = schedule.take().filter(|_| !schedule.stop.asked()) {
+        tally.missed(due.elapsed());
+    }
+    (callers, tally)
+}
+
+async fn gather<C: Caller>(
+    mut tasks: JoinSet<(C, Tally)>,
+    start: Instant,
+    load: Load,
+) -> (Vec<C>, Tally) {
+    let mut callers = Vec::with_capacity(tasks.len());
+    let mut all = Tally::default();
+    let until = start + load.time() + OVERTIME + PATIENCE;
+    loop {
+        match tokio::time::timeout_at(until.into(), tasks.join_next()).await {
+            Ok(Some(Ok((caller, tally)))) => {
+                callers.push(caller);
+                all.add(&tally);
+            }
+            Ok(Some(Err(error))) => all.broke(error.to_string()),
+            Ok(None) => break,
+            // What these callers had counted is lost with them.
+            Err(_) => {
+                for _ in 0..tasks.len() {
+                    all.broke("never answered".to_owned());
+                }
+                tasks.abort_all();
+                break;
+            }
+        }
+    }
+    all.took(start.elapsed());
+    (callers, all)
+}
+
+/// When calls are due.
+struct Schedule {
+    start: Instant,
+    time: Duration,
+    rate: f64,
+    total: u64,
+    taken: AtomicU64,
+    due: Semaphore,
+    stop: Stop,
+}
+
+impl Schedule {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a number of calls"
+    )]
+    fn new(rate: f64, time: Duration, stop: Stop) -> Self {
+        Self {
+            start: Instant::now(),
+            time,
+            rate,
+            total: (rate * time.as_secs_f64()).ceil().max(1.0) as u64,
+            taken: AtomicU64::new(0),
+            due: Semaphore::new(0),
+            stop,
+        }
+    }
+
+    /// When call number `number` is due.
+    #[expect(clippy::cast_precision_loss, reason = "no run has 2^53 calls")]
+    fn at(&self, number: u64) -> Instant {
+        self.start + Duration::from_secs_f64(number as f64 / self.rate)
+    }
+
+    /// Waits for the next call to be due; none when all were taken or time is over.
+    async fn next(&self) -> Option<Instant> {
+        self.due.acquire().await.ok()?.forget();
+        self.take()
+    }
+
+    fn take(&self) -> Option<Instant> {
+        let number = self.taken.fetch_add(1, Ordering::Relaxed);
+        (number < self.total).then(|| self.at(number))
+    }
+
+    /// Releases calls when they are due. A thread of its own, because the timers of the
+    /// runtime are a millisecond wide.
+    fn pace(&self) {
+        let mut released = 0;
+        while released < self.total && !self.stop.asked() {
+            let now = Instant::now();
+            let mut due = 0;
+            while released < self.total && self.at(released) <= now {
+                released += 1;
+                due += 1;
+            }
+            self.due.add_permits(due);
+            if released < self.total {
+                std::thread::sleep(self.at(released).saturating_duration_since(now));
+            }
+        }
+        let until = self.start + self.time + OVERTIME;
+        let waiting = || self.taken.load(Ordering::Relaxed) < self.total && !self.stop.asked();
+        while waiting() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        self.due.close();
+    }
+}
+
+#[cfg(test)]
+mod tests;

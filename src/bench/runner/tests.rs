@@ -1,0 +1,120 @@
+use super::*;
+
+/// Answers at once, but for its tenth call.
+struct Stalls {
+    calls: u32,
+    stall: Duration,
+}
+
+impl Caller for Stalls {
+    async fn call(&mut self) -> Result<(), Trouble> {
+        self.calls += 1;
+        if self.calls == 10 {
+            tokio::time::sleep(self.stall).await;
+        }
+        Ok(())
+    }
+}
+
+fn stalling() -> Callers<Stalls> {
+    Callers(vec![Stalls {
+        calls: 0,
+        stall: Duration::from_millis(300),
+    }])
+}
+
+fn load(time: u64) -> Load {
+    Load::Open {
+        rate: 1000.0,
+        time: Duration::from_millis(time),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stall_is_felt_by_every_call_that_was_due_meanwhile() {
+    let open = stalling().run(load(1000), &Stop::default()).await;
+    assert_eq!((open.calls(), open.errors()), (1000, 0));
+    // 300 ms of 1,000 due: a quarter and more waited over 20 ms.
+    assert!(
+        open.quantile_us(0.80) > 20_000.0,
+        "{}",
+        open.quantile_us(0.80)
+    );
+    assert!(
+        open.quantile_us(0.50) < 20_000.0,
+        "{}",
+        open.quantile_us(0.50)
+    );
+
+    // The closed loop asks less while it waits: one slow call of very many.
+    let closed = stalling()
+        .run(Load::Closed(Duration::from_secs(1)), &Stop::default())
+        .await;
+    assert!(closed.quantile_us(0.99) < 20_000.0);
+    assert!(closed.quantile_us(1.0) >= 300_000.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_that_nobody_was_free_to_make_are_counted_with_their_wait() {
+    let mut stuck = Callers(vec![Stalls {
+        calls: 9,
+        stall: Duration::from_millis(1500),
+    }]);
+    let tally = stuck.run(load(100), &Stop::default()).await;
+    assert_eq!(tally.calls() + tally.errors(), 100);
+    assert_eq!(tally.reasons()["not begun in time"], 99);
+    assert!(tally.quantile_us(0.5) >= 1_000_000.0);
+}
+
+struct Three(u32);
+
+impl Caller for Three {
+    async fn call(&mut self) -> Result<(), Trouble> {
+        self.0 += 1;
+        match self.0 {
+            1 => Ok(()),
+            2 => Err(Trouble::failed("no")),
+            _ => Err(Trouble::Exhausted),
+        }
+    }
+}
+
+#[tokio::test]
+async fn errors_are_counted_by_reason_and_an_empty_caller_stops() {
+    let mut callers = Callers(vec![Three(0), Three(0)]);
+    let tally = callers
+        .run(Load::Closed(Duration::from_mins(1)), &Stop::default())
+        .await;
+    assert_eq!((tally.calls(), tally.errors()), (2, 2));
+    assert_eq!(tally.reasons()["no"], 2);
+    assert_eq!(callers.0.len(), 2);
+}
+
+/// Asks for the stop with its third call.
+struct Stopping(u32, Stop);
+
+impl Caller for Stopping {
+    async fn call(&mut self) -> Result<(), Trouble> {
+        self.0 += 1;
+        if self.0 == 3 {
+            self.1.ask();
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_lets_begun_calls_finish_and_none_begin() {
+    let long = Duration::from_mins(1);
+    let open = Load::Open {
+        rate: 100.0,
+        time: long,
+    };
+    for load in [Load::Closed(long), open] {
+        let stop = Stop::default();
+        let mut callers = Callers(vec![Stopping(0, stop.clone())]);
+        let tally = callers.run(load, &stop).await;
+        assert_eq!((tally.calls(), tally.errors()), (3, 0), "{load:?}");
+    }
+}

@@ -1,0 +1,166 @@
+//! One statement a call, over a pool like the server's.
+
+use crate::domain::tokens::{AccessDigest, LedgerDigest, SALT_BYTES};
+use crate::store::{
+    connection::{Connection, Params},
+    error::StoreError,
+    expect,
+    pool::{self, PoolOptions},
+    statements::{self, Statement},
+};
+use deadpool_postgres::Pool;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// The pool that the baselines share.
+#[derive(Debug, Clone)]
+pub struct Baselines {
+    pool: Pool,
+    terms: Arc<super::Terms>,
+}
+
+/// An access token of nobody's, as [`Baselines::insert`] writes it.
+#[derive(Debug, Clone, Copy)]
+pub struct NewRow {
+    /// Its digest.
+    pub digest: AccessDigest,
+    /// Its public id.
+    pub token_id: Uuid,
+}
+
+/// A login, as [`Baselines::open_session`] writes it.
+#[derive(Debug, Clone)]
+pub struct NewLogin {
+    /// The session.
+    pub session_id: Uuid,
+    /// The registered user.
+    pub subject: Uuid,
+    /// The digest of the first refresh token.
+    pub refresh: LedgerDigest,
+    /// The grant's salt.
+    pub salt: [u8; SALT_BYTES],
+    /// The access token.
+    pub access: NewRow,
+}
+
+/// One step of a session, as [`Baselines::rotate`] writes it.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// The session.
+    pub session_id: Uuid,
+    /// The counter that it must stand at.
+    pub version: u32,
+    /// The presented token's digest.
+    pub parent: LedgerDigest,
+    /// The successor's.
+    pub child: LedgerDigest,
+    /// The session's user.
+    pub subject: Uuid,
+    /// The new access token.
+    pub access: NewRow,
+}
+
+impl Baselines {
+    /// Opens the pool; what is written bears these terms.
+    pub fn open(options: PoolOptions, terms: super::Terms) -> Result<Self, StoreError> {
+        Ok(Self {
+            pool: pool::open(options)?,
+            terms: Arc::new(terms),
+        })
+    }
+
+    /// Looks one token up by its digest: its own row alone. Whether it was found.
+    pub async fn select(&self, digest: &AccessDigest) -> Result<bool, StoreError> {
+        let digest = digest.0.as_slice();
+        Ok(self.rows(statements::BENCH_SELECT, &[&digest]).await? == 1)
+    }
+
+    /// Reads tokens with all that decides about them: the statement of introspection.
+    /// How many were found.
+    pub async fn read(&self, digests: &[AccessDigest]) -> Result<usize, StoreError> {
+        let digests: Vec<&[u8]> = digests.iter().map(|digest| digest.0.as_slice()).collect();
+        self.rows(statements::TOKENS_READ, &[&digests]).await
+    }
+
+    /// Inserts one client-only token.
+    pub async fn insert(&self, row: &NewRow) -> Result<(), StoreError> {
+        let terms = &*self.terms;
+        let (digest, key) = (row.digest.0.as_slice(), i64::from(terms.key_id.0));
+        let statement = statements::BENCH_INSERT;
+        let changed = Connection::take(&self.pool)
+            .await?
+            .execute(
+                statement,
+                &[
+                    &digest,
+                    &row.token_id,
+                    &terms.client_id,
+                    &terms.scopes,
+                    &terms.audience,
+                    &key,
+                ],
+            )
+            .await?;
+        expect(statement, changed, 1)
+    }
+
+    /// Opens one session.
+    pub async fn open_session(&self, login: &NewLogin) -> Result<(), StoreError> {
+        let terms = &*self.terms;
+        let (digest, key) = (login.access.digest.0.as_slice(), i64::from(terms.key_id.0));
+        self.one(
+            statements::BENCH_OPEN,
+            &[
+                &login.session_id,
+                &login.subject,
+                &terms.client_id,
+                &login.refresh.0,
+                &terms.scopes,
+                &terms.audience,
+                &key,
+                &login.salt.as_slice(),
+                &digest,
+                &login.access.token_id,
+            ],
+        )
+        .await
+    }
+
+    /// Takes one step of one session.
+    pub async fn rotate(&self, step: &Step) -> Result<(), StoreError> {
+        let terms = &*self.terms;
+        let (digest, key) = (step.access.digest.0.as_slice(), i64::from(terms.key_id.0));
+        self.one(
+            statements::BENCH_ROTATE,
+            &[
+                &step.session_id,
+                &i32::try_from(step.version).unwrap_or(i32::MAX),
+                &step.parent.0,
+                &terms.client_id,
+                &step.child.0,
+                &step.subject,
+                &digest,
+                &step.access.token_id,
+                &terms.scopes,
+                &terms.audience,
+                &key,
+            ],
+        )
+        .await
+    }
+
+    /// Ends one session.
+    pub async fn revoke(&self, session_id: Uuid) -> Result<(), StoreError> {
+        self.one(statements::BENCH_REVOKE, &[&session_id]).await
+    }
+
+    async fn one(&self, statement: Statement, params: Params<'_>) -> Result<(), StoreError> {
+        let rows = self.rows(statement, params).await?;
+        expect(statement, rows as u64, 1)
+    }
+
+    async fn rows(&self, statement: Statement, params: Params<'_>) -> Result<usize, StoreError> {
+        let connection = Connection::take(&self.pool).await?;
+        Ok(connection.query(statement, params).await?.len())
+    }
+}

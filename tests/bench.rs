@@ -1,0 +1,293 @@
+//! `countersign bench`, as a process with children of its own.
+
+use crate::support::server::Deployment;
+use countersign::{bench::rows::ROWS, proto::v1::Role};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde_json::Value;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Output, Stdio},
+    time::{Duration, Instant},
+};
+use tokio::process::{Child, Command};
+
+/// How long a tiny run may take on a machine that has other things to do.
+const PATIENCE: Duration = Duration::from_mins(5);
+
+/// Rows of a tenth of a second, in a temporary place of the test's own.
+fn bench(place: &Path, words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
+    command
+        .args(["bench", "--seconds", "0.2", "--rounds", "2"])
+        .args(["--concurrency", "4"])
+        .args(words)
+        .env("TMPDIR", place)
+        .env_remove("COUNTERSIGN_TARGET")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    if let Ok(major) = std::env::var("COUNTERSIGN_TEST_POSTGRES")
+        && !words.contains(&"--target")
+    {
+        command.args(["--postgres", &major]);
+    }
+    command
+}
+
+async fn run(place: &Path, words: &[&str]) -> Output {
+    let ran = tokio::time::timeout(PATIENCE, bench(place, words).output()).await;
+    ran.expect("it ends").unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn ok(output: &Output) -> String {
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    text(&output.stdout)
+}
+
+/// A place that PostgreSQL's account can reach too.
+fn place() -> tempfile::TempDir {
+    let place = tempfile::tempdir().unwrap();
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(place.path(), open).unwrap();
+    place
+}
+
+/// The processes that name the place in their command line or environment.
+fn processes(place: &Path) -> Vec<String> {
+    let place = place.to_str().unwrap();
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        let read = |name: &str| text(&fs::read(entry.path().join(name)).unwrap_or_default());
+        let (line, variables) = (read("cmdline"), read("environ"));
+        if line.contains(place) || variables.contains(place) {
+            found.push(line.replace('\0', " "));
+        }
+    }
+    found
+}
+
+async fn until(what: &str, holds: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !holds() {
+        assert!(started.elapsed() < PATIENCE, "{what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn left(place: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(place).unwrap().flatten();
+    entries.map(|entry| entry.path()).collect()
+}
+
+fn names(report: &Value, of: &str) -> Vec<String> {
+    let rows = report[of].as_array().unwrap();
+    let name = |row: &Value| row["name"].as_str().unwrap().to_owned();
+    rows.iter().map(name).collect()
+}
+
+#[tokio::test]
+async fn every_row_is_measured_without_an_error_and_nothing_is_left() {
+    let (place, results) = (place(), tempfile::tempdir().unwrap());
+    let file = |name: &str| results.path().join(name).to_str().unwrap().to_owned();
+    let (json, plot) = (file("bench.json"), file("bench.svg"));
+    let table = ok(&run(place.path(), &["--json", &json, "--plot", &plot]).await);
+
+    let report: Value = serde_json::from_str(&fs::read_to_string(json).unwrap()).unwrap();
+    let every: Vec<_> = ROWS.iter().map(|row| row.name).collect();
+    assert_eq!(names(&report, "results"), every);
+    for (row, told) in ROWS.iter().zip(report["results"].as_array().unwrap()) {
+        let name = row.name;
+        assert!(table.contains(&format!("\n{name} ")), "{name}: {table}");
+        assert!(told["per_second"].as_f64().unwrap() > 0.0, "{told}");
+        assert_eq!(told["errors"], 0, "{told}");
+        let (p50, p99) = (&told["p50_us"], &told["p99_us"]);
+        assert!(p50.as_f64().unwrap() <= p99.as_f64().unwrap(), "{told}");
+        assert_eq!(told["baseline"].as_str(), row.baselines.first().copied());
+        assert_eq!(told["ratio"].is_f64(), !row.baselines.is_empty(), "{told}");
+        for baseline in row.baselines {
+            let ratio = &told["ratios"][baseline];
+            assert!(ratio["min"].as_f64() <= ratio["ratio"].as_f64(), "{told}");
+            assert!(ratio["ratio"].as_f64() <= ratio["max"].as_f64(), "{told}");
+        }
+        assert_eq!(told["rounds"].as_array().unwrap().len(), 2);
+    }
+    for name in [
+        "pg-insert",
+        "issue",
+        "pg-open",
+        "open",
+        "pg-rotate",
+        "rotate",
+    ] {
+        let rows = report["results"].as_array().unwrap();
+        let told = rows.iter().find(|row| row["name"] == name).unwrap();
+        let bare = told["wal_bytes_per_call_without_full_page_images"].as_f64();
+        assert!(bare.unwrap() > 100.0, "{told}");
+        assert!(told["wal_bytes_per_call"].as_f64() > bare, "{told}");
+    }
+    let server = &report["server"];
+    assert!(server["ready_ms"].as_f64().unwrap() > 0.0, "{server}");
+    if cfg!(target_os = "linux") {
+        assert!(server["rss_idle_bytes"].as_u64().unwrap() > 1 << 20);
+        assert!(server["rss_peak_bytes"].as_u64() >= server["rss_idle_bytes"].as_u64());
+    }
+    let alone = &report["alone"];
+    assert!(
+        alone["introspect_p50_us"].as_f64().unwrap() > 0.0,
+        "{alone}"
+    );
+    assert!(alone["ratio"].as_f64().unwrap() > 0.0, "{alone}");
+    let svg = fs::read_to_string(plot).unwrap();
+    for words in ["<svg", "introspect p99", "rotate p50"] {
+        assert!(svg.contains(words), "{words}");
+    }
+
+    assert_eq!(left(place.path()), [PathBuf::new(); 0]);
+    assert_eq!(processes(place.path()), [""; 0]);
+    assert!(!table.contains("cs_"), "{table}");
+}
+
+#[tokio::test]
+async fn only_the_rows_asked_for_run_and_what_was_preloaded_is_found_again() {
+    let place = place();
+    let home = place.path().join("home");
+    let home = home.to_str().unwrap();
+    let words = ["--home", home, "--rows", "6000", "--only", "rotate"];
+    let table = ok(&run(place.path(), &words).await);
+    assert!(!table.contains("introspect"), "{table}");
+
+    // The sessions have taken steps since, and go on from there.
+    let words = ["--home", home, "--only", "rotate,mix", "--json"];
+    let json = place.path().join("again.json");
+    let words = [&words[..], &[json.to_str().unwrap()]].concat();
+    ok(&run(place.path(), &words).await);
+    let report: Value = serde_json::from_str(&fs::read_to_string(json).unwrap()).unwrap();
+    let rows = names(&report, "results");
+    assert_eq!(rows, ["echo", "introspect", "pg-rotate", "rotate", "mix"]);
+    for row in report["results"].as_array().unwrap() {
+        assert_eq!(row["errors"], 0, "{row}");
+    }
+    assert_eq!(report["facts"]["rows"], 6000);
+
+    let other = run(place.path(), &["--home", home, "--rows", "7000"]).await;
+    assert_eq!(other.status.code(), Some(64));
+    assert!(
+        text(&other.stderr).contains("--rows 6000"),
+        "{}",
+        text(&other.stderr)
+    );
+}
+
+#[tokio::test]
+async fn an_unknown_row_is_named_with_those_that_there_are() {
+    let place = place();
+    let refused = run(place.path(), &["--only", "echo,rotat"]).await;
+    let errors = text(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(64), "{errors}");
+    assert!(
+        errors.contains("rotat:") && errors.contains("batch-introspect"),
+        "{errors}"
+    );
+    assert_eq!(left(place.path()), [PathBuf::new(); 0]);
+}
+
+#[tokio::test]
+async fn a_target_gets_back_what_was_opened_there_and_the_rest_is_named() {
+    let at = Deployment::start().await;
+    let issuer = at.client(&[Role::Issuer]).await;
+    let subject = at.user().await;
+    let place = place();
+    let secret = place.path().join("secret");
+    fs::write(&secret, &issuer.secret).unwrap();
+    let json = place.path().join("bench.json");
+    let target = [
+        "--target",
+        &at.targets()[0],
+        "--client-id",
+        &issuer.id,
+        "--client-secret-file",
+        secret.to_str().unwrap(),
+        "--json",
+        json.to_str().unwrap(),
+    ];
+    let words = [&target[..], &["--subject", &subject]].concat();
+    let table = ok(&run(place.path(), &words).await);
+
+    let report = || -> Value { serde_json::from_str(&fs::read_to_string(&json).unwrap()).unwrap() };
+    let first = report();
+    for row in first["results"].as_array().unwrap() {
+        assert!(row["per_second"].as_f64().unwrap() > 0.0, "{row}");
+        assert_eq!(row["errors"], 0, "{row}");
+    }
+    let ran = names(&first, "results");
+    assert!(ran.iter().all(|name| !name.starts_with("pg-")), "{ran:?}");
+    assert!(ran.contains(&"revoke".to_owned()) && ran.contains(&"mix".to_owned()));
+    assert!(
+        table.contains("left out: pg-select: needs the database itself"),
+        "{table}"
+    );
+    let left = "SELECT count(*) FROM auth.refresh_session";
+    let left: i64 = at.sql.query_one(left, &[]).await.unwrap().get(0);
+    assert_eq!(left, 0, "every session was revoked");
+    // What was only counted ends by itself within a minute.
+    let long = "SELECT count(*) FROM public.oauth_access_tokens t
+        WHERE t.expires_at > clock_timestamp() + interval '61 s'
+        AND NOT t.metadata ? 'session_id'";
+    let long: i64 = at.sql.query_one(long, &[]).await.unwrap().get(0);
+    assert_eq!(long, 0, "every token that was asked about was revoked");
+
+    let words = [&target[..], &["--only", "introspect,open"]].concat();
+    let table = ok(&run(place.path(), &words).await);
+    assert!(table.contains("left out: open: give --subject"), "{table}");
+    assert_eq!(names(&report(), "results"), ["echo", "introspect"]);
+}
+
+/// A bench that has started its children and goes on for a long time.
+async fn under_way(place: &Path) -> Child {
+    let words = ["--only", "echo,introspect", "--seconds", "600"];
+    let child = bench(place, &words).spawn().unwrap();
+    until("its children run", || {
+        let running = processes(place);
+        running.iter().any(|line| line.contains("bench-echo"))
+    })
+    .await;
+    child
+}
+
+fn signal(child: &Child, signal: Signal) {
+    let pid = child.id().unwrap().try_into().unwrap();
+    kill(Pid::from_raw(pid), signal).unwrap();
+}
+
+#[tokio::test]
+async fn an_interrupted_bench_leaves_nothing() {
+    let place = place();
+    let mut child = under_way(place.path()).await;
+    signal(&child, Signal::SIGINT);
+    let ended = tokio::time::timeout(PATIENCE, child.wait()).await;
+    assert_eq!(ended.expect("it ends").unwrap().code(), Some(1));
+    assert_eq!(left(place.path()), [PathBuf::new(); 0]);
+    until("its children end", || processes(place.path()).is_empty()).await;
+}
+
+#[tokio::test]
+async fn no_child_outlives_a_bench_that_was_killed() {
+    let place = place();
+    let child = under_way(place.path()).await;
+    let server = || {
+        let lines = processes(place.path());
+        lines.iter().any(|line| line.contains("countersign serve"))
+    };
+    assert!(server(), "{:?}", processes(place.path()));
+    signal(&child, Signal::SIGKILL);
+    until("its children end", || processes(place.path()).is_empty()).await;
+}
