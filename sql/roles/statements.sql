@@ -108,14 +108,16 @@ statement (step, ord, object, text) AS (
     WHERE NOT pg_catalog.has_function_privilege(s.who, p.oid, 'EXECUTE')
     UNION ALL
     -- Planner settings belong to the role, for PgBouncer forbids a session its own: a plan
-    -- cached while a table was empty stays a sequential scan for life.
+    -- cached while a table was empty stays a sequential scan for life, and a statement whose
+    -- array has one element would be planned anew each time, at several times its own cost.
     SELECT 10, w.ord::int, $1,
-           format('ALTER ROLE %I IN DATABASE %I SET %I = off', $1, current_database(), w.setting)
+           format('ALTER ROLE %I IN DATABASE %I SET %I = %L', $1, current_database(), w.setting, w.value)
     FROM serving s
-    CROSS JOIN unnest('{enable_seqscan,jit}'::text[]) WITH ORDINALITY AS w (setting, ord)
+    CROSS JOIN (VALUES (1, 'enable_seqscan', 'off'), (2, 'jit', 'off'),
+                       (3, 'plan_cache_mode', 'force_generic_plan')) AS w (ord, setting, value)
     WHERE NOT EXISTS (
         SELECT FROM pg_catalog.pg_db_role_setting g
         JOIN pg_catalog.pg_database b ON b.oid = g.setdatabase AND b.datname = current_database()
-        WHERE g.setrole = s.role AND w.setting || '=off' = ANY (g.setconfig))
+        WHERE g.setrole = s.role AND w.setting || '=' || w.value = ANY (g.setconfig))
 )
 SELECT step, object, text FROM statement ORDER BY step, ord
