@@ -22,8 +22,7 @@ const PATIENCE: Duration = Duration::from_mins(5);
 fn bench(place: &Path, words: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
     command
-        .args(["bench", "--seconds", "0.2", "--rounds", "2"])
-        .args(["--concurrency", "4"])
+        .args(["bench", "--rounds", "2", "--concurrency", "4"])
         .args(words)
         .env("TMPDIR", place)
         .env_remove("COUNTERSIGN_TARGET")
@@ -31,6 +30,9 @@ fn bench(place: &Path, words: &[&str]) -> Command {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true);
+    if !words.contains(&"--seconds") {
+        command.args(["--seconds", "0.2"]);
+    }
     if let Ok(major) = std::env::var("COUNTERSIGN_TEST_POSTGRES")
         && !words.contains(&"--target")
     {
