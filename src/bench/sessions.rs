@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn every_session_is_visited_before_any_comes_again() {
-        for count in [1, 2, 7, 100, 1024] {
+        for count in [1, 2, 7, 30, 100, 1024] {
             let tokens: Vec<_> = (0..count).map(|n| format!("t{n}")).collect();
             let families = Families::listed(&tokens, 3);
             let mut seen = HashSet::new();
