@@ -20,6 +20,7 @@ mod foreign;
 mod inputs;
 mod migrate;
 mod postgres;
+mod races;
 mod readme;
 mod secrets;
 mod serve;
