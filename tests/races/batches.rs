@@ -1,6 +1,6 @@
 //! Calls about one session in one batch.
 
-use super::strict;
+use super::{PATIENT, strict};
 use crate::support::{
     meters::Meters,
     server::{Caller, Deployment, Refused},
@@ -12,7 +12,7 @@ use std::pin::Pin;
 const ROUNDS: usize = 20;
 
 /// One batch at a time.
-const ONE_IN_FLIGHT: &[(&str, &str)] = &[("COUNTERSIGN_BATCH_IN_FLIGHT", "1")];
+const ONE_IN_FLIGHT: (&str, &str) = ("COUNTERSIGN_BATCH_IN_FLIGHT", "1");
 
 type Call<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
@@ -31,7 +31,8 @@ struct Gate {
 impl Gate {
     async fn start(kind: &'static str, table: &'static str) -> Self {
         let meters = Meters::of_this_thread();
-        let at = Deployment::start_with(1, ONE_IN_FLIGHT).await;
+        let settings = [PATIENT.as_slice(), &[ONE_IN_FLIGHT]].concat();
+        let at = Deployment::start_with(1, &settings).await;
         let issued = at.admin().issue(v1::IssueTokenRequest::default()).await;
         let token = issued.unwrap().access_token;
         Self {

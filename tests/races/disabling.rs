@@ -1,7 +1,7 @@
 //! Rotate against the disabling of the user, and of the client.
 
-use super::{Both, actives, both, times};
-use crate::support::server::{Caller, Deployment, answer};
+use super::{Both, actives, both, times, two_servers};
+use crate::support::server::{Caller, answer};
 use countersign::proto::v1::{self, Role};
 use std::time::Instant;
 use tokio::sync::oneshot;
@@ -11,7 +11,7 @@ const SESSIONS: usize = 16;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn no_rotation_that_begins_after_its_user_was_disabled_succeeds() {
-    let at = Deployment::start_with(2, &[]).await;
+    let at = two_servers().await;
     let issuers = both(&at, &at.client(&[Role::Issuer]).await);
     for _ in 0..times(10) {
         let subject = at.user().await;
@@ -30,7 +30,7 @@ async fn no_rotation_that_begins_after_its_user_was_disabled_succeeds() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn no_rotation_that_begins_after_its_client_was_disabled_succeeds() {
-    let at = Deployment::start_with(2, &[]).await;
+    let at = two_servers().await;
     for _ in 0..times(10) {
         let issuers = both(&at, &at.client(&[Role::Issuer]).await);
         let client_id = issuers[0].id.clone();

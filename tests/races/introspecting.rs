@@ -1,7 +1,7 @@
 //! Introspect against everything that ends a token: what begins after an ending returned
 //! never says active, what returned before it began always does.
 
-use super::{actives, strict, times, user};
+use super::{actives, strict, times, two_servers, user};
 use crate::support::server::{Caller, Deployment, answer};
 use countersign::{
     proto::v1::{self, Role, revoke_session_request::Target},
@@ -55,7 +55,7 @@ const ENDS: [End; 12] = [
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn no_introspection_that_begins_after_an_ending_returned_says_active() {
-    let at = Deployment::start_with(2, &[]).await;
+    let at = two_servers().await;
     let reader = at.client(&[Role::Introspector]).await;
     let revoker = at.at(1, &at.client(&[Role::Revoker]).await);
     for how in ENDS.iter().cycle().take(ENDS.len() * times(1)) {
@@ -215,32 +215,22 @@ impl Round {
             })
         };
         match how {
-            End::Session => drop(
-                revoker
-                    .revoke(Target::SessionId(login.session_id.clone()))
-                    .await,
-            ),
+            End::Session => {
+                let target = Target::SessionId(login.session_id.clone());
+                assert_eq!(revoker.revoke(target).await, 1);
+            }
             End::SessionByRefreshToken => {
-                drop(
-                    client
-                        .revoke(Target::RefreshToken(login.refresh_token.clone()))
-                        .await,
-                );
+                let target = Target::RefreshToken(login.refresh_token.clone());
+                assert_eq!(client.revoke(target).await, 1);
             }
             End::SessionByAccessToken => {
-                drop(
-                    client
-                        .revoke(Target::AccessToken(login.access_token.clone()))
-                        .await,
-                );
+                let target = Target::AccessToken(login.access_token.clone());
+                assert_eq!(client.revoke(target).await, 1);
             }
-            End::User => drop(revoker.revoke(user(subject, "")).await),
+            End::User => assert_eq!(revoker.revoke(user(subject, "")).await, 1),
             End::AllButOne => {
-                drop(
-                    revoker
-                        .revoke(user(subject, &uuid::Uuid::max().to_string()))
-                        .await,
-                );
+                let target = user(subject, &uuid::Uuid::max().to_string());
+                assert_eq!(revoker.revoke(target).await, 1);
             }
             End::RevokeRefreshToken => {
                 let request = revoke_token(&login.refresh_token);

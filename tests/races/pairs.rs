@@ -2,10 +2,10 @@
 //! contract does not know.
 
 use super::{
-    times,
+    times, two_servers,
     worker::{Dice, Ground, Op},
 };
-use crate::support::{TestDatabase, server::Deployment};
+use crate::support::TestDatabase;
 use std::{
     collections::BTreeMap,
     sync::Arc,
@@ -42,7 +42,7 @@ const REFUSALS: &[(Code, &str)] = &[
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn no_pair_of_mutating_calls_deadlocks_or_fails() {
-    let at = Deployment::start_with(2, &[]).await;
+    let at = two_servers().await;
     let before = counted(&at.sql).await;
     let ground = Arc::new(Ground::new(&at).await);
     let pairs: Vec<_> = (0..Op::ALL.len())

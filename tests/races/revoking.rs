@@ -1,7 +1,6 @@
 //! Rotate against revoke, and revoke against revoke.
 
-use super::{Both, WAYS, actives, both, times};
-use crate::support::server::Deployment;
+use super::{Both, WAYS, actives, both, times, two_servers};
 use countersign::proto::v1::Role;
 use futures_util::future::join_all;
 use std::sync::{
@@ -14,7 +13,7 @@ const SIDE_BY_SIDE: usize = 128;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn no_rotation_survives_a_revocation_that_it_races() {
-    let at = Deployment::start_with(2, &[]).await;
+    let at = two_servers().await;
     let pairs = times(10_000);
     let race = Arc::new(Race {
         issuers: both(&at, &at.client(&[Role::Issuer]).await),
@@ -106,7 +105,7 @@ impl Race {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_many_revocations_of_one_session_one_ends_it() {
-    let at = Deployment::start_with(2, &[]).await;
+    let at = two_servers().await;
     let issuers = both(&at, &at.client(&[Role::Issuer]).await);
     let revokers = both(&at, &at.client(&[Role::Revoker]).await);
     for round in 0..times(12) {

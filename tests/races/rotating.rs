@@ -1,7 +1,6 @@
 //! 64 rotations of one token at once.
 
-use super::{both, strict, times};
-use crate::support::server::Deployment;
+use super::{both, strict, times, two_servers};
 use countersign::proto::v1::{self, RotationOutcome};
 use futures_util::future::join_all;
 use std::collections::HashSet;
@@ -11,7 +10,7 @@ const REPLAYED: i32 = RotationOutcome::Replayed as i32;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_64_rotations_at_once_one_takes_the_step_and_all_get_the_same_successor() {
-    let at = Deployment::start_with(2, &[]).await;
+    let at = two_servers().await;
     let issuers = both(&at, &at.client(&[v1::Role::Issuer]).await);
     for _ in 0..times(5) {
         let login = issuers[0].open(&at.user().await).await;
@@ -31,7 +30,7 @@ async fn of_64_rotations_at_once_one_takes_the_step_and_all_get_the_same_success
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn without_grace_one_of_64_rotations_succeeds_and_the_others_end_the_family() {
-    let at = Deployment::start_with(2, &[]).await;
+    let at = two_servers().await;
     let issuers = both(&at, &at.client_with(strict()).await);
     for _ in 0..times(5) {
         let login = issuers[0].open(&at.user().await).await;

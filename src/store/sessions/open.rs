@@ -88,13 +88,27 @@ pub(super) async fn open(
         .iter()
         .map(|(_, new, _)| new.request_id.as_deref())
         .collect();
+    // Only what was read and judged: another opening with the request id may have been
+    // committed since.
+    let taken_over: Vec<_> = opened
+        .iter()
+        .map(|(_, _, issue)| issue.takes_over)
+        .collect();
     let statement = statements::SESSIONS_OPEN;
     let rows = connection
         .query(
             statement,
             &[
-                &sessions, &clients, &subjects, &tokens, &times, &expires, &agents, &addresses,
-                &ids, &openers, &requests,
+                &sessions,
+                &clients,
+                &subjects,
+                &tokens,
+                &times,
+                &expires,
+                &agents,
+                &addresses,
+                &ids,
+                &taken_over,
             ],
         )
         .await?;
