@@ -16,6 +16,7 @@ mod calls;
 mod cli;
 mod decision;
 mod dev;
+mod events;
 mod foreign;
 mod inputs;
 mod migrate;
