@@ -30,8 +30,6 @@ struct Scene<'a> {
     login: v1::IssueTokenResponse,
     /// A session of the same client and user.
     other: v1::IssueTokenResponse,
-    /// A token of the user's without a session.
-    loose: v1::IssueTokenResponse,
     /// Somebody who is not there yet.
     stranger: String,
 }
@@ -66,12 +64,13 @@ impl Stage {
         let scene = Scene {
             login: issuer.issue(open("again")).await.unwrap(),
             other: issuer.issue(open("other")).await.unwrap(),
-            loose: issuer.issue(open("")).await.unwrap(),
             stage: self,
             issuer,
             subject,
             stranger: Uuid::new_v4().to_string(),
         };
+        // And one of the user's without a session.
+        scene.issuer.issue(open("")).await.unwrap();
         self.audit.news(&self.at).await;
         scene
     }

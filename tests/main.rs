@@ -12,6 +12,7 @@
 )]
 
 mod access;
+mod audit;
 mod calls;
 mod cli;
 mod decision;

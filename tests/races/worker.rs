@@ -6,6 +6,7 @@ use countersign::{
     proto::v1::{self, Role, revoke_session_request::Target},
     store::{self, DatabaseUrl},
 };
+use futures_util::future::join_all;
 use std::sync::{
     Mutex,
     atomic::{AtomicUsize, Ordering::Relaxed},
@@ -137,11 +138,14 @@ impl Ground {
         }
     }
 
-    /// Enables whom a pair of calls left disabled.
+    /// Enables whom a pair of calls left disabled, and grants what it withdrew.
     pub async fn enable_all(&self) {
-        for n in 0..3 {
-            self.change_user(0, n, false).await.unwrap();
-            self.change_client(0, n, false).await.unwrap();
+        let users = join_all((0..3).map(|n| self.change_user(n % 2, n, false)));
+        let clients = join_all((0..3).map(|n| self.change_client(n % 2, n, false)));
+        let scopes = join_all((0..3).map(|n| self.update_client(n % 2, n, true)));
+        let (users, clients, scopes) = tokio::join!(users, clients, scopes);
+        for enabled in users.into_iter().chain(clients).chain(scopes) {
+            enabled.unwrap();
         }
     }
 
