@@ -61,18 +61,19 @@ impl Stage {
             request_id: request_id.into(),
             ..Default::default()
         };
-        let scene = Scene {
-            login: issuer.issue(open("again")).await.unwrap(),
-            other: issuer.issue(open("other")).await.unwrap(),
+        let login = issuer.issue(open("again")).await.unwrap();
+        let other = issuer.issue(open("other")).await.unwrap();
+        // And one of the user's without a session.
+        issuer.issue(open("")).await.unwrap();
+        self.audit.news(&self.at).await;
+        Scene {
+            login,
+            other,
             stage: self,
             issuer,
             subject,
             stranger: Uuid::new_v4().to_string(),
-        };
-        // And one of the user's without a session.
-        scene.issuer.issue(open("")).await.unwrap();
-        self.audit.news(&self.at).await;
-        scene
+        }
     }
 
     /// The events after an id: `kind reason token session client subject actor`, each id by

@@ -49,7 +49,7 @@ async fn begin_event(sql: &Client) -> i64 {
     let kinds = ["subject_registered"];
     let record = statements::ALL
         .iter()
-        .find(|one| one.name == "events.record")
+        .find(|one| one.name == "events/record")
         .unwrap();
     let written = sql
         .execute(
