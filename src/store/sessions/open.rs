@@ -80,14 +80,6 @@ pub(super) async fn open(
         .map(|(_, new, _)| new.user_agent.as_deref())
         .collect();
     let addresses: Vec<_> = opened.iter().map(|(_, new, _)| new.ip_address).collect();
-    let openers: Vec<_> = opened
-        .iter()
-        .map(|(order, _, _)| order.claim.credentials.client_id)
-        .collect();
-    let requests: Vec<_> = opened
-        .iter()
-        .map(|(_, new, _)| new.request_id.as_deref())
-        .collect();
     // Only what was read and judged: another opening with the request id may have been
     // committed since.
     let taken_over: Vec<_> = opened
@@ -116,7 +108,36 @@ pub(super) async fn open(
         identities.saw_session(Columns::of(row, statement.name).take()?);
     }
     expect(statement, rows.len() as u64, opened.len())?;
+    grant(connection, &opened).await
+}
 
+/// Inserts the grants of sessions just opened.
+async fn grant(
+    connection: &Connection,
+    opened: &[(&Order, &Opening, &Issue)],
+) -> Result<(), StoreError> {
+    let sessions: Vec<_> = opened
+        .iter()
+        .map(|(_, new, _)| new.refresh.session())
+        .collect();
+    let clients: Vec<_> = opened.iter().map(|(order, _, _)| order.client_id).collect();
+    let subjects: Vec<_> = opened.iter().map(|(order, _, _)| order.subject).collect();
+    let times: Vec<_> = opened
+        .iter()
+        .map(|(_, _, issue)| issue.created_at)
+        .collect();
+    let expires: Vec<_> = opened
+        .iter()
+        .map(|(_, _, issue)| issue.session_expires_at)
+        .collect();
+    let openers: Vec<_> = opened
+        .iter()
+        .map(|(order, _, _)| order.claim.credentials.client_id)
+        .collect();
+    let requests: Vec<_> = opened
+        .iter()
+        .map(|(_, new, _)| new.request_id.as_deref())
+        .collect();
     let scopes: Vec<_> = opened
         .iter()
         .map(|(_, _, issue)| issue.scopes.joined())
