@@ -296,7 +296,7 @@ async fn every_outcome_of_a_rotation_is_counted_and_on_record_without_a_token() 
             "{}",
             row.what
         );
-        let counter = match (&answered, reason) {
+        let due = match (&answered, reason) {
             (Ok(_), None) => "rotations{outcome=rotated}".to_owned(),
             (Ok(_), Some(_)) => "rotations{outcome=replayed}".to_owned(),
             (Err(refused), _) => {
@@ -304,7 +304,7 @@ async fn every_outcome_of_a_rotation_is_counted_and_on_record_without_a_token() 
                 format!("refusals{{reason={}}}", refused.reason)
             }
         };
-        assert_eq!(counted, [(counter, 1.0)].into(), "{}", row.what);
+        assert_eq!(counted, [(due, 1.0)].into(), "{}", row.what);
         check_whom(row, record, &scene, &caller, generation);
         seen.push(presented);
         if let Ok(step) = answered {

@@ -72,7 +72,7 @@ impl Stage {
             stage: self,
             issuer,
             subject,
-            stranger: Uuid::new_v4().to_string(),
+            stranger: countersign::domain::clock::uuid().to_string(),
         }
     }
 

@@ -6,6 +6,7 @@ mod batches;
 mod disabling;
 mod introspecting;
 mod opening;
+mod ops;
 mod pairs;
 mod revoking;
 mod rotating;
@@ -69,9 +70,12 @@ fn user(subject: &str, except: &str) -> Target {
     })
 }
 
+/// The target of a revocation, from what opened the session, and the user.
+type Way = fn(&v1::IssueTokenResponse, &str) -> Target;
+
 /// The ways to name one session that is the user's only one: whether the caller has to be a
 /// revoker, and the target.
-const WAYS: [(bool, fn(&v1::IssueTokenResponse, &str) -> Target); 6] = [
+const WAYS: [(bool, Way); 6] = [
     (false, |login, _| {
         Target::SessionId(login.session_id.clone())
     }),

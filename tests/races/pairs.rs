@@ -2,8 +2,9 @@
 //! contract does not know.
 
 use super::{
+    ops::{Dice, Op},
     times, two_servers,
-    worker::{Dice, Ground, Op},
+    worker::Ground,
 };
 use crate::support::TestDatabase;
 use std::{

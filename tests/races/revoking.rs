@@ -73,7 +73,7 @@ impl Race {
         };
         let rotation = self.issuers[here].rotate(&login.refresh_token);
         let revocation = revoker.revoke(target);
-        let (rotated, ended) = if turn / 4 % 2 == 0 {
+        let (rotated, ended) = if (turn / 4).is_multiple_of(2) {
             tokio::join!(rotation, revocation)
         } else {
             let (ended, rotated) = tokio::join!(revocation, rotation);

@@ -1,6 +1,10 @@
 //! Every mutating call, over a small set of users, clients and sessions.
 
-use super::{Both, both, strict, user};
+use super::{
+    Both, both,
+    ops::{Dice, Op},
+    strict, user,
+};
 use crate::support::server::{Caller, Deployment, Refused, answer, settings};
 use countersign::{
     proto::v1::{self, Role, revoke_session_request::Target},
@@ -11,83 +15,6 @@ use std::sync::{
     Mutex,
     atomic::{AtomicUsize, Ordering::Relaxed},
 };
-
-/// A mutating call. A new one gets a row here, in `ALL` and in `Ground::call`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Op {
-    IssueClientOnly,
-    OpenSession,
-    OpenRepeated,
-    OpenLimited,
-    OpenRegistering,
-    Rotate,
-    Reuse,
-    RevokeById,
-    RevokeByRefreshToken,
-    RevokeByAccessToken,
-    RevokeUser,
-    RevokeUserButOne,
-    RevokeAccessToken,
-    RevokeRefreshToken,
-    RegisterUser,
-    DisableUser,
-    EnableUser,
-    CreateClient,
-    UpdateClient,
-    DisableClient,
-    EnableClient,
-    CutOffClient,
-    RotateSecret,
-    RetireSecret,
-    Fence,
-}
-
-impl Op {
-    pub const ALL: [Self; 25] = [
-        Self::IssueClientOnly,
-        Self::OpenSession,
-        Self::OpenRepeated,
-        Self::OpenLimited,
-        Self::OpenRegistering,
-        Self::Rotate,
-        Self::Reuse,
-        Self::RevokeById,
-        Self::RevokeByRefreshToken,
-        Self::RevokeByAccessToken,
-        Self::RevokeUser,
-        Self::RevokeUserButOne,
-        Self::RevokeAccessToken,
-        Self::RevokeRefreshToken,
-        Self::RegisterUser,
-        Self::DisableUser,
-        Self::EnableUser,
-        Self::CreateClient,
-        Self::UpdateClient,
-        Self::DisableClient,
-        Self::EnableClient,
-        Self::CutOffClient,
-        Self::RotateSecret,
-        Self::RetireSecret,
-        Self::Fence,
-    ];
-}
-
-/// Random enough, and the same in every run.
-pub struct Dice(u64);
-
-impl Dice {
-    pub fn new(seed: usize) -> Self {
-        Self((seed as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15))
-    }
-
-    /// Below `sides`.
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 >> 33).unwrap() % sides
-    }
-}
 
 #[derive(Clone)]
 struct Login {
