@@ -49,6 +49,11 @@ async fn no_rotation_survives_a_revocation_that_it_races() {
     for column in 0..3 {
         assert_eq!(told.get::<_, i64>(column), expected, "one event a session");
     }
+    // A revocation that waited for a rotation must see the row that the rotation inserted.
+    let alive = "SELECT count(*) FROM auth.refresh_tokens t WHERE NOT t.revoked \
+                 AND NOT EXISTS (SELECT FROM auth.refresh_session s WHERE s.jti = t.session_id)";
+    let alive: i64 = at.sql.query_one(alive, &[]).await.unwrap().get(0);
+    assert_eq!(alive, 0, "ledger rows that outlive their session");
 }
 
 struct Race {
