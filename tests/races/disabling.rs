@@ -3,7 +3,10 @@
 use super::{Both, actives, both, times, two_servers};
 use crate::support::server::{Caller, answer};
 use countersign::proto::v1::{self, Role};
-use std::time::Instant;
+use std::{
+    sync::{Arc, OnceLock},
+    time::Instant,
+};
 use tokio::sync::oneshot;
 
 /// Sessions that rotate while they are disabled.
@@ -61,12 +64,12 @@ async fn no_rotation_that_begins_after_its_client_was_disabled_succeeds() {
 struct Rotating {
     /// What each session's rotations came to.
     sessions: Vec<tokio::task::JoinHandle<Family>>,
+    /// When the disabling returned.
+    returned: Arc<OnceLock<Instant>>,
 }
 
 /// What one session got.
 struct Family {
-    /// When each rotation began that succeeded.
-    began: Vec<Instant>,
     /// Every access token, and the newest refresh token last.
     tokens: Vec<String>,
     /// Why the last one was refused.
@@ -79,18 +82,24 @@ struct Dead(Vec<String>);
 impl Rotating {
     /// Starts, and waits until each session has rotated.
     async fn start(issuers: &Both, subjects: &[&str]) -> Self {
+        let returned = Arc::new(OnceLock::new());
         let mut sessions = Vec::new();
         let mut rotations = Vec::new();
         for n in 0..SESSIONS {
             let login = issuers[0].open(subjects[n % subjects.len()]).await;
             let (rotated, rotation) = oneshot::channel();
             rotations.push(rotation);
-            sessions.push(tokio::spawn(rotate(issuers[n % 2].clone(), login, rotated)));
+            sessions.push(tokio::spawn(rotate(
+                issuers[n % 2].clone(),
+                login,
+                rotated,
+                Arc::clone(&returned),
+            )));
         }
         for rotation in rotations {
             rotation.await.unwrap();
         }
-        Self { sessions }
+        Self { sessions, returned }
     }
 
     /// The disabling has returned: whatever begins now is refused, with this reason.
@@ -104,12 +113,11 @@ impl Rotating {
     }
 
     async fn end_unseen(self, issuers: &Both, reason: &str) -> Dead {
-        let returned = Instant::now();
+        self.returned.set(Instant::now()).unwrap();
         let mut dead = Vec::new();
         for session in self.sessions {
             let family = session.await.unwrap();
             assert_eq!(family.refused, reason);
-            assert!(family.began.iter().all(|began| *began <= returned));
             for issuer in issuers {
                 assert_eq!(issuer.refusal(family.tokens.last().unwrap()).await, reason);
             }
@@ -131,10 +139,10 @@ async fn rotate(
     issuer: Caller,
     login: v1::IssueTokenResponse,
     rotated: oneshot::Sender<()>,
+    returned: Arc<OnceLock<Instant>>,
 ) -> Family {
     let mut rotated = Some(rotated);
     let mut family = Family {
-        began: Vec::new(),
         tokens: vec![login.access_token],
         refused: String::new(),
     };
@@ -146,7 +154,8 @@ async fn rotate(
                 if let Some(first) = rotated.take() {
                     first.send(()).unwrap();
                 }
-                family.began.push(began);
+                let late = returned.get().is_some_and(|returned| began > *returned);
+                assert!(!late, "a rotation began after the disabling and succeeded");
                 family.tokens.push(step.access_token);
                 newest = step.refresh_token;
             }
