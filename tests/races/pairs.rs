@@ -2,11 +2,12 @@
 //! contract does not know.
 
 use super::{
+    PATIENT,
     ops::{Dice, Op},
-    times, two_servers,
+    times,
     worker::Ground,
 };
-use crate::support::TestDatabase;
+use crate::support::{TestDatabase, server::Deployment};
 use std::{
     collections::BTreeMap,
     sync::Arc,
@@ -22,8 +23,12 @@ const SECONDS: usize = 60;
 /// How long the servers may take to end.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// Callers of each of the two calls of a pair, at each server.
-const CALLERS: usize = 2;
+/// Callers of each of the two calls of a pair, at each server: enough for batches, since
+/// only what holds several rows can deadlock.
+const CALLERS: usize = 8;
+
+/// One batch of a kind at a time, so that the other calls gather.
+const ONE_IN_FLIGHT: (&str, &str) = ("COUNTERSIGN_BATCH_IN_FLIGHT", "1");
 
 /// What a call may be refused with while others change what it is about.
 const REFUSALS: &[(Code, &str)] = &[
@@ -43,7 +48,8 @@ const REFUSALS: &[(Code, &str)] = &[
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn no_pair_of_mutating_calls_deadlocks_or_fails() {
-    let at = two_servers().await;
+    let settings = [PATIENT.as_slice(), &[ONE_IN_FLIGHT]].concat();
+    let at = Deployment::start_with(2, &settings).await;
     let before = counted(&at.sql).await;
     let ground = Arc::new(Ground::new(&at).await);
     let pairs: Vec<_> = (0..Op::ALL.len())
