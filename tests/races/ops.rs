@@ -13,6 +13,7 @@ pub enum Op {
     RevokeById,
     RevokeByRefreshToken,
     RevokeByAccessToken,
+    RevokeByStranger,
     RevokeUser,
     RevokeUserButOne,
     RevokeAccessToken,
@@ -31,7 +32,7 @@ pub enum Op {
 }
 
 impl Op {
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::IssueClientOnly,
         Self::OpenSession,
         Self::OpenRepeated,
@@ -42,6 +43,7 @@ impl Op {
         Self::RevokeById,
         Self::RevokeByRefreshToken,
         Self::RevokeByAccessToken,
+        Self::RevokeByStranger,
         Self::RevokeUser,
         Self::RevokeUserButOne,
         Self::RevokeAccessToken,

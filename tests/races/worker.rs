@@ -130,6 +130,12 @@ impl Ground {
                 let login = self.login(server, dice).await?;
                 revoke(revoker, Target::AccessToken(login.access_token)).await
             }
+            Op::RevokeByStranger => {
+                // Locks what it may not end, so that the same rows are locked for long.
+                let login = self.login(server, dice).await?;
+                let stranger = &self.issuers[(login.client + 1) % 3][server];
+                revoke(stranger, Target::SessionId(login.session_id)).await
+            }
             Op::RevokeUser => revoke(revoker, user(subject, "")).await,
             Op::RevokeUserButOne => {
                 let login = self.login(server, dice).await?;
