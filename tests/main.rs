@@ -12,11 +12,13 @@
 )]
 
 mod access;
+mod audit;
 mod bench;
 mod calls;
 mod cli;
 mod decision;
 mod dev;
+mod events;
 mod faults;
 mod foreign;
 mod inputs;
@@ -25,6 +27,7 @@ mod model;
 mod plans;
 mod postgres;
 mod purge;
+mod races;
 mod readme;
 mod secrets;
 mod serve;

@@ -124,6 +124,8 @@ pub struct Issue {
     pub register: bool,
     /// Sessions that end in the same transaction.
     pub ends: Vec<(Uuid, EndReason)>,
+    /// The session, live or not, whose grant gives the request id up to the new one.
+    pub takes_over: Option<Uuid>,
 }
 
 /// Decides what is issued.
@@ -162,6 +164,7 @@ pub fn decide(order: &Order, situation: &Situation, defaults: &Defaults) -> Resu
         session_expires_at,
         register,
         ends: make_room(order, situation, client, defaults)?,
+        takes_over: situation.earlier.as_ref().map(|earlier| earlier.session_id),
     })
 }
 

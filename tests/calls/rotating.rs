@@ -1,8 +1,7 @@
-//! `RotateRefresh`, by the whole table.
+//! `RotateRefresh`, by the whole table. Many at once: `races/rotating.rs`.
 
-use crate::support::server::{Deployment, settings};
+use crate::support::server::Deployment;
 use countersign::proto::v1::{self, RotationOutcome};
-use std::collections::HashSet;
 
 const ROTATED: i32 = RotationOutcome::Rotated as i32;
 const REPLAYED: i32 = RotationOutcome::Replayed as i32;
@@ -175,59 +174,6 @@ async fn narrowing_holds_for_the_access_token_alone() {
     );
     let second = issuer.rotate(&first.refresh_token).await.unwrap();
     assert_eq!(second.scopes, ["a", "b"]);
-}
-
-#[tokio::test]
-async fn of_64_rotations_at_once_one_takes_the_step_and_all_get_the_same_successor() {
-    let at = Deployment::start_with(2, &[]).await;
-    let issuer = at.client(&[v1::Role::Issuer]).await;
-    for _ in 0..3 {
-        let login = issuer.open(&at.user().await).await;
-        let calls = (0..64).map(|n| {
-            let (caller, token) = (at.at(n % 2, &issuer), login.refresh_token.clone());
-            tokio::spawn(async move { caller.rotate(&token).await.unwrap() })
-        });
-        let mut answers = Vec::new();
-        for call in calls.collect::<Vec<_>>() {
-            answers.push(call.await.unwrap());
-        }
-        assert_eq!(
-            answers
-                .iter()
-                .filter(|answer| answer.outcome == ROTATED)
-                .count(),
-            1
-        );
-        let successors: HashSet<_> = answers.iter().map(|answer| &answer.refresh_token).collect();
-        assert_eq!(successors.len(), 1);
-    }
-}
-
-#[tokio::test]
-async fn without_grace_any_second_presentation_is_reuse() {
-    let at = Deployment::start().await;
-    let strict = at
-        .client_with(v1::ClientSettings {
-            roles: vec![v1::Role::Issuer.into()],
-            rotation_grace: Some(prost_types::Duration::default()),
-            ..settings()
-        })
-        .await;
-    let login = strict.open(&at.user().await).await;
-    let calls: Vec<_> = (0..64)
-        .map(|_| {
-            let (caller, token) = (strict.clone(), login.refresh_token.clone());
-            tokio::spawn(async move { caller.rotate(&token).await })
-        })
-        .collect();
-    let mut successes = 0;
-    for call in calls {
-        match call.await.unwrap() {
-            Ok(_) => successes += 1,
-            Err(refused) => assert_eq!(refused.reason, "REFRESH_TOKEN_REUSED"),
-        }
-    }
-    assert_eq!(successes, 1);
 }
 
 #[tokio::test]

@@ -1,7 +1,9 @@
 //! What every integration test stands on.
 
+pub mod audit;
 pub mod dev;
 pub mod figures;
+pub mod meters;
 pub mod server;
 
 use countersign::cli::postgres::{Cluster, ClusterOptions, home_for};

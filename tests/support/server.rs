@@ -138,6 +138,11 @@ impl Deployment {
         self.channels.push(endpoint.connect().await.unwrap());
     }
 
+    /// Stops the servers, and leaves their database.
+    pub fn stop(self) -> TestDatabase {
+        self.database
+    }
+
     /// The admin, calling the first server.
     pub fn admin(&self) -> Caller {
         self.caller(&self.admin.0, &self.admin.1)

@@ -83,6 +83,56 @@ pub(super) async fn open(
         .map(|(_, new, _)| new.user_agent.as_deref())
         .collect();
     let addresses: Vec<_> = opened.iter().map(|(_, new, _)| new.ip_address).collect();
+    // Only what was read and judged: another opening with the request id may have been
+    // committed since.
+    let taken_over: Vec<_> = opened
+        .iter()
+        .map(|(_, _, issue)| issue.takes_over)
+        .collect();
+    let statement = statements::SESSIONS_OPEN;
+    let rows = connection
+        .query(
+            statement,
+            &[
+                &sessions,
+                &clients,
+                &subjects,
+                &tokens,
+                &times,
+                &expires,
+                &agents,
+                &addresses,
+                &ids,
+                &taken_over,
+            ],
+        )
+        .await?;
+    for row in &rows {
+        identities.saw_session(Columns::of(row, statement.name).take()?);
+    }
+    expect(statement, rows.len() as u64, opened.len())?;
+    grant(connection, &opened).await
+}
+
+/// Inserts the grants of sessions just opened.
+async fn grant(
+    connection: &Connection,
+    opened: &[(&Order, &Opening, &Issue)],
+) -> Result<(), StoreError> {
+    let sessions: Vec<_> = opened
+        .iter()
+        .map(|(_, new, _)| new.refresh.session())
+        .collect();
+    let clients: Vec<_> = opened.iter().map(|(order, _, _)| order.client_id).collect();
+    let subjects: Vec<_> = opened.iter().map(|(order, _, _)| order.subject).collect();
+    let times: Vec<_> = opened
+        .iter()
+        .map(|(_, _, issue)| issue.created_at)
+        .collect();
+    let expires: Vec<_> = opened
+        .iter()
+        .map(|(_, _, issue)| issue.session_expires_at)
+        .collect();
     let openers: Vec<_> = opened
         .iter()
         .map(|(order, _, _)| order.claim.credentials.client_id)
@@ -91,21 +141,6 @@ pub(super) async fn open(
         .iter()
         .map(|(_, new, _)| new.request_id.as_deref())
         .collect();
-    let statement = statements::SESSIONS_OPEN;
-    let rows = connection
-        .query(
-            statement,
-            &[
-                &sessions, &clients, &subjects, &tokens, &times, &expires, &agents, &addresses,
-                &ids, &openers, &requests,
-            ],
-        )
-        .await?;
-    for row in &rows {
-        identities.saw_session(Columns::of(row, statement.name).take()?);
-    }
-    expect(statement, rows.len() as u64, opened.len())?;
-
     let scopes: Vec<_> = opened
         .iter()
         .map(|(_, _, issue)| issue.scopes.joined())
