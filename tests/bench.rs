@@ -243,7 +243,7 @@ async fn a_target_gets_back_what_was_opened_there_and_the_rest_is_named() {
     // What was only counted ends by itself within a minute.
     let long = "SELECT count(*) FROM public.oauth_access_tokens t
         WHERE t.expires_at > clock_timestamp() + interval '61 s'
-        AND NOT t.metadata ? 'session_id'";
+        AND NOT t.metadata ? 'session_id' AND NOT t.metadata ? 'revoked_at'";
     let long: i64 = at.sql.query_one(long, &[]).await.unwrap().get(0);
     assert_eq!(long, 0, "every token that was asked about was revoked");
 

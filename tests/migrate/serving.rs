@@ -80,7 +80,7 @@ async fn the_serving_role_does_what_serving_needs() {
     );
     assert_eq!(
         text(&serving, &settings).await,
-        "{enable_seqscan=off,jit=off}"
+        "{enable_seqscan=off,jit=off,plan_cache_mode=force_generic_plan}"
     );
 }
 
@@ -198,12 +198,16 @@ async fn who_may_not_create_the_role_is_told_what_to_have_run() {
         .await
         .expect_err("no right to set for other roles");
     assert!(
-        error.to_string().contains("SET enable_seqscan = off;"),
+        error.to_string().contains("SET enable_seqscan = 'off';"),
         "{error}"
     );
-    for setting in ["enable_seqscan", "jit"] {
+    for (setting, value) in [
+        ("enable_seqscan", "off"),
+        ("jit", "off"),
+        ("plan_cache_mode", "force_generic_plan"),
+    ] {
         let statement = format!(
-            "ALTER ROLE {role} IN DATABASE {} SET {setting} = off",
+            "ALTER ROLE {role} IN DATABASE {} SET {setting} = {value}",
             database.name
         );
         run(&client, &statement).await;
