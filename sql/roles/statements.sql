@@ -111,7 +111,7 @@ statement (step, ord, object, text) AS (
     -- cached while a table was empty stays a sequential scan for life, and a statement whose
     -- array has one element would be planned anew each time, at several times its own cost.
     SELECT 10, w.ord::int, $1,
-           format('ALTER ROLE %I IN DATABASE %I SET %I = %L', $1, current_database(), w.setting, w.value)
+           format('ALTER ROLE %I IN DATABASE %I SET %I = %s', $1, current_database(), w.setting, w.value)
     FROM serving s
     CROSS JOIN (VALUES (1, 'enable_seqscan', 'off'), (2, 'jit', 'off'),
                        (3, 'plan_cache_mode', 'force_generic_plan')) AS w (ord, setting, value)

@@ -198,7 +198,7 @@ async fn who_may_not_create_the_role_is_told_what_to_have_run() {
         .await
         .expect_err("no right to set for other roles");
     assert!(
-        error.to_string().contains("SET enable_seqscan = 'off';"),
+        error.to_string().contains("SET enable_seqscan = off;"),
         "{error}"
     );
     for (setting, value) in [

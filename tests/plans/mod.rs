@@ -132,7 +132,8 @@ async fn explained(client: &Client, ids: &Ids, leading: &Leading, calls: usize) 
 
 #[tokio::test]
 async fn every_statement_has_its_row() {
-    for statement in statements::ALL {
+    // The load generator's own are of no server.
+    for statement in (statements::ALL.iter()).filter(|one| !one.name.starts_with("bench/")) {
         let rows = TABLE
             .iter()
             .filter(|(name, _)| *name == statement.name)

@@ -64,7 +64,7 @@ pub const TABLE: &[(&str, &[P])] = &[
     ("sessions/lock_to_end", &[Sessions]),
     ("sessions/read", &[Sessions, Ledger, Digests]),
     ("sessions/rotate", &[Sessions, Each("1"), Ledger, NewLedger, Clients, Subjects, NOW, Nulls, Nulls]),
-    ("sessions/open", &[NewIds, Clients, Subjects, NewLedger, NOW, NOW, Nulls, Nulls, Nulls, Clients, Requests]),
+    ("sessions/open", &[NewIds, Clients, Subjects, NewLedger, NOW, NOW, Nulls, Nulls, Nulls, Sessions]),
     ("sessions/grant", &[NewIds, Clients, Subjects, Clients, Requests, Each("a b"), Nulls, Nulls, Each("7"), SALT, NOW, NOW]),
     ("sessions/end", &[Sessions, Each("revoked")]),
     ("sessions/of_user", &[Subjects, Clients]),
