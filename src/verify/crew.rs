@@ -13,7 +13,7 @@ const AUDIENCE: &str = "urn:countersign:verify";
 /// The scope of every token of a run.
 pub(super) const SCOPE: &str = "countersign:verify";
 /// How long the access tokens of a run live.
-pub(super) const ACCESS_TTL: Duration = Duration::from_secs(600);
+pub(super) const ACCESS_TTL: Duration = Duration::from_mins(10);
 
 /// A client that a run registered.
 #[derive(Clone)]

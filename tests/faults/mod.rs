@@ -9,6 +9,7 @@ use crate::support::{figures, server::Deployment};
 use countersign::verify::{self, Plan, Progress};
 use site::Site;
 use std::{
+    fmt::Write as _,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -82,12 +83,9 @@ async fn every_promise_holds_while_everything_breaks() {
     let losses: u64 = site.servers.iter().map(|one| one.database.losses()).sum();
     let mut told = report.to_string();
     for (trouble, times) in &troubles {
-        told.push_str(&format!("{:<30}  {times:>9}\n", format!("{trouble:?}")));
+        writeln!(told, "{:<30}  {times:>9}", format!("{trouble:?}")).unwrap();
     }
-    told.push_str(&format!(
-        "{:<30}  {losses:>9}\n",
-        "commits whose answer was lost"
-    ));
+    writeln!(told, "commits whose answer was lost   {losses:>9}").unwrap();
     figures::write("verify-faults", &told);
 
     assert!(report.is_clean(), "{told}");

@@ -177,32 +177,30 @@ impl<'h> Endings<'h> {
     /// The answers that show a thing dead, if nothing else explains them.
     fn deaths(&self, thing: Thing) -> Vec<Death<'h>> {
         self.operations()
-            .filter_map(|(at, operation)| {
-                let reason = self.death(operation, thing)?;
-                Some(Death {
-                    at,
-                    operation,
-                    reason,
-                })
-            })
+            .filter_map(|(at, operation)| self.death(at, operation, thing))
             .collect()
     }
 
-    fn death(&self, operation: &'h Operation, thing: Thing) -> Option<Option<&'h str>> {
+    fn death(&self, at: usize, operation: &'h Operation, thing: Thing) -> Option<Death<'h>> {
         let history = self.history;
+        let death = |reason| Death {
+            at,
+            operation,
+            reason,
+        };
         let before = |other: &Operation| other.began < operation.ended;
         match (&operation.answer, operation.call, thing) {
             (Answer::Refused(reason), Call::Rotate(token), Thing::Session(own)) => {
                 let told = operation.by == Actor::Owner
                     && history.session_of(token) == Some(own)
                     && self.is_ending(reason);
-                told.then_some(Some(reason))
+                told.then(|| death(Some(reason)))
             }
             (Answer::Inactive, Call::Introspect(token), Thing::Token(own)) if token == own => {
                 let lived = operation.ended.saturating_sub(self.birth(thing).began);
                 let seen = matches!(operation.by, Actor::Owner | Actor::Introspector)
                     && lived < history.access_ttl;
-                seen.then_some(None)
+                seen.then(|| death(None))
             }
             // Of a refresh token, where no step may have superseded it.
             (Answer::Inactive, Call::Introspect(token), Thing::Session(own))
@@ -212,7 +210,7 @@ impl<'h> Endings<'h> {
                 let superseded = history.operations.iter().any(|other| {
                     other.call == Call::Rotate(token) && other.by == Actor::Owner && before(other)
                 });
-                (operation.by == Actor::Owner && !superseded).then_some(None)
+                (operation.by == Actor::Owner && !superseded).then(|| death(None))
             }
             // Of an access token, where nobody may have ended it alone.
             (Answer::Inactive, Call::Introspect(token), Thing::Session(own))
@@ -221,7 +219,7 @@ impl<'h> Endings<'h> {
                 let alone = history.operations.iter().any(|other| {
                     other.call == Call::RevokeToken(token) && may_end(other.by) && before(other)
                 });
-                let dead = self.death(operation, Thing::Token(token));
+                let dead = self.death(at, operation, Thing::Token(token));
                 dead.filter(|_| !alone)
             }
             // Others list only what is their own.
@@ -230,7 +228,7 @@ impl<'h> Endings<'h> {
             {
                 let missing = self.birth(thing).ended <= operation.began
                     && sessions.iter().all(|(session, _)| *session != own);
-                missing.then_some(None)
+                missing.then(|| death(None))
             }
             _ => None,
         }

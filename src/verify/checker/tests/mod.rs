@@ -19,7 +19,7 @@ impl Story {
         Self(History {
             grace: Duration::from_secs(30),
             settle: Duration::from_secs(10),
-            access_ttl: Duration::from_secs(3600),
+            access_ttl: Duration::from_hours(1),
             sessions: Vec::new(),
             tokens: Vec::new(),
             operations: Vec::new(),
