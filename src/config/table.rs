@@ -124,7 +124,7 @@ settings! {
         /// How many calls of one kind may wait; those beyond are refused at once.
         max_waiting: usize = Integer(1..=1_000_000), Default("10000");
         /// How many batches of one kind may be in the database at once.
-        in_flight: usize = Integer(1..=64), Default("4");
+        in_flight: usize = Integer(1..=64), Default("2");
     }
 
     section purge: Purge = "The removal of what expired, in the background." {

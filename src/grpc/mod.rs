@@ -46,6 +46,10 @@ pub struct EdgeOptions {
 /// where they are too large, not by a broken connection.
 const MAX_METADATA_BYTES: u32 = 128 * 1024;
 
+/// What a caller may send of one call, and of all calls of a connection, before it is read.
+const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
+const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
+
 /// The layers around every service.
 pub type Layers = Stack<CallLayer, Identity>;
 
@@ -54,6 +58,10 @@ pub fn server(max_concurrent_streams: u32) -> Server {
     Server::builder()
         .tcp_nodelay(true)
         .max_concurrent_streams(max_concurrent_streams)
+        // Messages are small, and a connection carries many at once: room for them without
+        // an update of the window for every few.
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .http2_max_header_list_size(MAX_METADATA_BYTES)
         .http2_keepalive_interval(Some(Duration::from_secs(30)))
         .http2_keepalive_timeout(Some(Duration::from_secs(20)))
