@@ -1,8 +1,7 @@
 -- sessions.grant
--- The grants of sessions just opened. Apart from sessions.open, which frees a
--- repeated request id first: one statement sees no change of its own. Another opening
--- with the request id may be under way: it is waited for, and then the row is left out,
--- so that the call is tried again and finds it.
+-- The grants of sessions just opened. Another opening with the request id may be under
+-- way: it is waited for, and then the row is left out, so that the call is tried again
+-- and finds it.
 INSERT INTO countersign.session_grant
     (session_id, client_id, subject, opened_by, request_id, scopes, audience, dpop_jkt, key_id,
      salt, opened_at, expires_at)

@@ -32,6 +32,7 @@ statements! {
     SESSIONS_READ = "sessions/read";
     SESSIONS_ROTATE = "sessions/rotate";
     SESSIONS_OPEN = "sessions/open";
+    SESSIONS_FREE_REQUEST = "sessions/free_request";
     SESSIONS_GRANT = "sessions/grant";
     SESSIONS_END = "sessions/end";
     SESSIONS_OF_USER = "sessions/of_user";

@@ -7,6 +7,7 @@ mod disabling;
 mod introspecting;
 mod opening;
 mod ops;
+mod overlapping;
 mod pairs;
 mod revoking;
 mod rotating;

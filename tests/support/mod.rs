@@ -7,7 +7,7 @@ pub mod meters;
 pub mod server;
 
 use countersign::cli::postgres::{Cluster, ClusterOptions, home_for};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use tokio::sync::OnceCell;
 use tokio_postgres::{Client, Config, NoTls};
 
@@ -15,6 +15,7 @@ use tokio_postgres::{Client, Config, NoTls};
 /// its serving role end with the value.
 pub struct TestDatabase {
     server: Config,
+    log: PathBuf,
     /// Its name.
     pub name: String,
     /// A name for its serving role; the role is not made here.
@@ -23,7 +24,7 @@ pub struct TestDatabase {
 
 /// The one PostgreSQL of this run: started with the first test that needs it, ended by its
 /// watchdog with this process. Its home is kept for the next run.
-async fn server() -> Config {
+async fn server() -> (Config, PathBuf) {
     static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
     let cluster = CLUSTER
         .get_or_init(|| async {
@@ -33,21 +34,21 @@ async fn server() -> Config {
             let options = ClusterOptions::new(home_for(&home).expect("a home"))
                 // Nothing here has to outlive a power failure.
                 .setting("fsync", "off")
-                .setting("max_connections", "400");
+                .setting("max_connections", "400")
+                // The database too, so that a test finds its own.
+                .setting("log_line_prefix", "%m [%p] %d ");
             Cluster::start(&binaries, options)
                 .await
                 .expect("a PostgreSQL for tests")
         })
         .await;
-    cluster
-        .superuser_url()
-        .parse()
-        .expect("a connection string")
+    let config = cluster.superuser_url().parse();
+    (config.expect("a connection string"), cluster.log())
 }
 
 /// Creates an empty database.
 pub async fn fresh_database() -> TestDatabase {
-    let server = server().await;
+    let (server, log) = server().await;
     let client = connect(&server).await;
     let id = "SELECT replace(gen_random_uuid()::text, '-', '')";
     let id: String = client.query_one(id, &[]).await.expect("an id").get(0);
@@ -58,12 +59,32 @@ pub async fn fresh_database() -> TestDatabase {
         .expect("a new database");
     TestDatabase {
         server,
+        log,
         serving_role: name.clone(),
         name,
     }
 }
 
 impl TestDatabase {
+    /// What PostgreSQL has logged about its deadlocks.
+    pub fn deadlocks_logged(&self) -> String {
+        let log = std::fs::read(&self.log).expect("the log");
+        let log = String::from_utf8_lossy(&log);
+        let (mut ours, mut told) = (false, String::new());
+        for line in log.lines() {
+            // A line that goes on begins with a tab.
+            if !line.starts_with('\t') {
+                ours = line.contains(&self.name)
+                    && (line.contains("deadlock detected") || line.contains("DETAIL:  Process"));
+            }
+            if ours {
+                told.push_str(line);
+                told.push('\n');
+            }
+        }
+        told
+    }
+
     /// Connects to it as the superuser.
     pub fn config(&self) -> Config {
         let mut config = self.server.clone();
