@@ -1,7 +1,6 @@
 -- sessions.grant
--- The grants of sessions just opened. Another opening with the request id may be under
--- way: it is waited for, and then the row is left out, so that the call is tried again
--- and finds it.
+-- The grants of sessions just opened. Apart from sessions.open, which frees a
+-- repeated request id first: one statement sees no change of its own.
 INSERT INTO countersign.session_grant
     (session_id, client_id, subject, opened_by, request_id, scopes, audience, dpop_jkt, key_id,
      salt, opened_at, expires_at)
@@ -16,4 +15,3 @@ FROM unnest(
     session_id, client_id, subject, opened_by, request_id, scopes, audience,
     dpop_jkt, key_id, salt, at, expires_at
 )
-ON CONFLICT (opened_by, request_id) WHERE request_id IS NOT NULL DO NOTHING

@@ -1,15 +1,21 @@
 -- sessions.open
--- Session and first ledger row of each login. $9: explicit ids, or NULL to take the
--- identity's next.
+-- Session and first ledger row of each login, and a repeated request id freed from
+-- the grant that was found to hold it. $9: explicit ids, or NULL to take the
+-- identity's next. $10: the sessions of those grants, or NULL.
 WITH i AS MATERIALIZED (
     SELECT *
     FROM unnest(
         $1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::timestamptz[], $6::timestamptz[],
-        $7::text[], $8::inet[], $9::int[]
+        $7::text[], $8::inet[], $9::int[], $10::uuid[]
     ) AS i (
         session_id, client_id, subject, token, at, expires_at,
-        user_agent, ip_address, id
+        user_agent, ip_address, id, taken_over
     )
+), freed AS (
+    UPDATE countersign.session_grant g
+    SET request_id = NULL
+    FROM i
+    WHERE g.session_id = i.taken_over
 ), opened AS (
     INSERT INTO auth.refresh_session
         (id, jti, user_id, created_at, last_used_at, expires_at, user_agent, ip_address)

@@ -32,7 +32,6 @@ statements! {
     SESSIONS_READ = "sessions/read";
     SESSIONS_ROTATE = "sessions/rotate";
     SESSIONS_OPEN = "sessions/open";
-    SESSIONS_FREE_REQUEST = "sessions/free_request";
     SESSIONS_GRANT = "sessions/grant";
     SESSIONS_END = "sessions/end";
     SESSIONS_OF_USER = "sessions/of_user";
@@ -44,6 +43,7 @@ statements! {
     ISSUANCE_LOCK_CLIENTS = "issuance/lock_clients";
     ISSUANCE_LOCK_USERS = "issuance/lock_users";
     ISSUANCE_LOCK_USERS_TO_COUNT = "issuance/lock_users_to_count";
+    ISSUANCE_LOCK_REQUESTS = "issuance/lock_requests";
     ISSUANCE_READ = "issuance/read";
     EVENTS_RECORD = "events/record";
     CLIENTS_LINK = "clients/link";

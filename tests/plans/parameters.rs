@@ -23,7 +23,6 @@ pub enum P {
     Each(&'static str),
     /// One value.
     One(&'static str),
-    OneSession,
     OneSubject,
     OneClient,
     /// How many calls there are.
@@ -32,7 +31,7 @@ pub enum P {
 
 use P::{
     Clients, Count, Digests, Each, Ledger, NewDigests, NewIds, NewLedger, Nulls, One, OneClient,
-    OneSession, OneSubject, Requests, Secrets, Sessions, Subjects,
+    OneSubject, Requests, Secrets, Sessions, Subjects,
 };
 
 const NULL: P = One("NULL");
@@ -65,8 +64,7 @@ pub const TABLE: &[(&str, &[P])] = &[
     ("sessions/lock_to_end", &[Sessions]),
     ("sessions/read", &[Sessions, Ledger, Digests]),
     ("sessions/rotate", &[Sessions, Each("1"), Ledger, NewLedger, Clients, Subjects, NOW, Nulls, Nulls]),
-    ("sessions/open", &[NewIds, Clients, Subjects, NewLedger, NOW, NOW, Nulls, Nulls, Nulls]),
-    ("sessions/free_request", &[OneSession]),
+    ("sessions/open", &[NewIds, Clients, Subjects, NewLedger, NOW, NOW, Nulls, Nulls, Nulls, Sessions]),
     ("sessions/grant", &[NewIds, Clients, Subjects, Clients, Requests, Each("a b"), Nulls, Nulls, Each("7"), SALT, NOW, NOW]),
     ("sessions/end", &[Sessions, Each("revoked")]),
     ("sessions/of_user", &[Subjects, Clients]),
@@ -78,6 +76,7 @@ pub const TABLE: &[(&str, &[P])] = &[
     ("issuance/lock_clients", &[Clients]),
     ("issuance/lock_users", &[Subjects]),
     ("issuance/lock_users_to_count", &[Subjects]),
+    ("issuance/lock_requests", &[Each("1")]),
     ("issuance/read", &[Clients, Subjects, Clients, Requests, Digests]),
     ("events/record", &[Each("session_ended"), Each("revoked"), Sessions, Nulls, Clients, Subjects, Clients, Nulls]),
     ("clients/link", &[OneClient]),
@@ -167,7 +166,6 @@ impl Ids {
             Nulls => vec!["NULL".to_owned(); calls],
             Each(text) => vec![text.to_owned(); calls],
             One(literal) => return literal.to_owned(),
-            OneSession => return format!("'{}'", self.0[0][0]),
             OneSubject => return format!("'{}'", self.0[1][0]),
             OneClient => return format!("'{}'", self.0[2][0]),
             Count => return calls.to_string(),

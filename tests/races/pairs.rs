@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 const CALLERS: usize = 8;
 
 /// One batch of a kind at a time, so that the other calls gather.
-const ONE_IN_FLIGHT: (&str, &str) = ("COUNTERSIGN_BATCH_IN_FLIGHT", "1");
+pub const ONE_IN_FLIGHT: (&str, &str) = ("COUNTERSIGN_BATCH_IN_FLIGHT", "1");
 
 /// What a call may be refused with while others change what it is about.
 const REFUSALS: &[(Code, &str)] = &[

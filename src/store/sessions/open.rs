@@ -50,15 +50,13 @@ pub(super) async fn open(
     issues: &[(usize, &Order, Issue)],
     identities: &Identities,
 ) -> Result<(), StoreError> {
-    let mut opened: Vec<(&Order, &Opening, &Issue)> = issues
+    let opened: Vec<(&Order, &Opening, &Issue)> = issues
         .iter()
         .filter_map(|(_, order, issue)| Some((*order, order.opening.as_ref()?, issue)))
         .collect();
     if opened.is_empty() {
         return Ok(());
     }
-    // In one order for all that follows: two batches never wait for each other.
-    opened.sort_by_key(|(order, new, _)| (order.claim.credentials.client_id, &new.request_id));
     let ids = identities.for_sessions(connection, opened.len()).await?;
     let sessions: Vec<_> = opened
         .iter()
@@ -83,13 +81,25 @@ pub(super) async fn open(
         .map(|(_, new, _)| new.user_agent.as_deref())
         .collect();
     let addresses: Vec<_> = opened.iter().map(|(_, new, _)| new.ip_address).collect();
+    let taken_over: Vec<_> = opened
+        .iter()
+        .map(|(_, _, issue)| issue.takes_over)
+        .collect();
     let statement = statements::SESSIONS_OPEN;
     let rows = connection
         .query(
             statement,
             &[
-                &sessions, &clients, &subjects, &tokens, &times, &expires, &agents, &addresses,
+                &sessions,
+                &clients,
+                &subjects,
+                &tokens,
+                &times,
+                &expires,
+                &agents,
+                &addresses,
                 &ids,
+                &taken_over,
             ],
         )
         .await?;
@@ -97,33 +107,14 @@ pub(super) async fn open(
         identities.saw_session(Columns::of(row, statement.name).take()?);
     }
     expect(statement, rows.len() as u64, opened.len())?;
-    for group in opened.chunk_by(|_, (_, _, next)| next.takes_over.is_none()) {
-        grant(connection, group).await?;
-    }
-    Ok(())
+    grant(connection, &opened).await
 }
 
-/// Inserts the grants of sessions just opened, of which only the first may take over a
-/// request id: freed before the ids ahead of it are taken, it would be taken out of order.
+/// Inserts the grants of sessions just opened.
 async fn grant(
     connection: &Connection,
     opened: &[(&Order, &Opening, &Issue)],
 ) -> Result<(), StoreError> {
-    // Only what was read and judged: another opening with the request id may have been
-    // committed since.
-    if let Some((
-        _,
-        _,
-        Issue {
-            takes_over: Some(from),
-            ..
-        },
-    )) = opened.first()
-    {
-        connection
-            .execute(statements::SESSIONS_FREE_REQUEST, &[from])
-            .await?;
-    }
     let sessions: Vec<_> = opened
         .iter()
         .map(|(_, new, _)| new.refresh.session())

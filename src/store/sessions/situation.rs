@@ -1,6 +1,6 @@
 //! Locks and reads what decides about the orders of a batch.
 
-use super::{open, rotate::ids};
+use super::open;
 use crate::domain::{
     issuance::{EarlierOpening, Order, Situation},
     policy::{Client, Defaults, User},
@@ -9,7 +9,8 @@ use crate::store::{
     callers, coalescer::Job, columns::Columns, connection::Connection, directory,
     error::StoreError, statements,
 };
-use std::collections::HashSet;
+use std::{collections::HashSet, hash::Hash};
+use tokio_postgres::types::{FromSqlOwned, ToSql};
 use uuid::Uuid;
 
 /// What was read for one order.
@@ -23,6 +24,7 @@ pub(super) struct Reading {
 pub(super) struct Locked {
     clients: HashSet<Uuid>,
     users: HashSet<Uuid>,
+    requests: HashSet<i32>,
     counted: HashSet<Uuid>,
 }
 
@@ -37,7 +39,8 @@ impl Locked {
             &self.users
         };
         let user = situation.user.is_none() || order.subject.is_none_or(|id| users.contains(&id));
-        client && user
+        let request = request(order).is_none_or(|request| self.requests.contains(&request));
+        client && user && request
     }
 }
 
@@ -55,18 +58,21 @@ pub(super) async fn lock_and_read(
 ) -> Result<(Locked, Vec<Reading>), StoreError> {
     let clients: Vec<_> = jobs.iter().map(|job| job.ask.client_id).collect();
     let users: Vec<_> = jobs.iter().filter_map(|job| job.ask.subject).collect();
+    let requests: Vec<_> = jobs.iter().filter_map(|job| request(&job.ask)).collect();
     connection
         .prepare(&[
             statements::ISSUANCE_LOCK_CLIENTS,
             statements::ISSUANCE_LOCK_USERS,
+            statements::ISSUANCE_LOCK_REQUESTS,
             statements::ISSUANCE_READ,
             statements::CALLERS_STANDING,
         ])
         .await?;
-    let ((), clients, users, mut readings, callers) = futures_util::try_join!(
+    let ((), clients, users, requests, mut readings, callers) = futures_util::try_join!(
         connection.begin(),
-        ids(connection, statements::ISSUANCE_LOCK_CLIENTS, &clients),
-        lock_some(connection, statements::ISSUANCE_LOCK_USERS, &users),
+        lock(connection, statements::ISSUANCE_LOCK_CLIENTS, &clients),
+        lock(connection, statements::ISSUANCE_LOCK_USERS, &users),
+        lock(connection, statements::ISSUANCE_LOCK_REQUESTS, &requests),
         read(connection, jobs),
         callers::standing(
             connection,
@@ -81,6 +87,7 @@ pub(super) async fn lock_and_read(
         Locked {
             clients,
             users,
+            requests,
             counted,
         },
         readings,
@@ -111,12 +118,12 @@ async fn count(
         return Ok(HashSet::new());
     }
     let clients = of_limited(|order| Some(order.client_id), readings);
-    let lock = statements::ISSUANCE_LOCK_USERS_TO_COUNT;
+    let lock_to_count = statements::ISSUANCE_LOCK_USERS_TO_COUNT;
     connection
-        .prepare(&[lock, statements::SESSIONS_OF_USER])
+        .prepare(&[lock_to_count, statements::SESSIONS_OF_USER])
         .await?;
     let (counted, sessions) = futures_util::try_join!(
-        ids(connection, lock, &wanted),
+        lock(connection, lock_to_count, &wanted),
         open::of_users(connection, &subjects, &clients),
     )?;
     for (place, session) in sessions {
@@ -125,15 +132,32 @@ async fn count(
     Ok(counted)
 }
 
-async fn lock_some(
+/// Locks some of what is wanted, and says which.
+async fn lock<T>(
     connection: &Connection,
     statement: statements::Statement,
-    wanted: &[Uuid],
-) -> Result<HashSet<Uuid>, StoreError> {
+    wanted: &[T],
+) -> Result<HashSet<T>, StoreError>
+where
+    T: ToSql + FromSqlOwned + Sync + Eq + Hash,
+{
     if wanted.is_empty() {
         return Ok(HashSet::new());
     }
-    ids(connection, statement, wanted).await
+    let rows = connection.query(statement, &[&wanted]).await?;
+    rows.iter()
+        .map(|row| Columns::of(row, statement.name).take())
+        .collect()
+}
+
+/// The lock of an opening's request id. That others may have the same only makes one wait.
+fn request(order: &Order) -> Option<i32> {
+    let request_id = order.opening.as_ref()?.request_id.as_ref()?;
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(order.claim.credentials.client_id.as_bytes());
+    hasher.update(request_id.as_bytes());
+    let [a, b, c, d, ..] = *hasher.finalize().as_bytes();
+    Some(i32::from_le_bytes([a, b, c, d]))
 }
 
 async fn read(connection: &Connection, jobs: &[Job<Order>]) -> Result<Vec<Reading>, StoreError> {
