@@ -4,7 +4,8 @@ use crate::{
     authority::{Authority, audit::Audit},
     config::{self, AuditOutput, Config},
     domain::{keys::KeyRing, policy::Defaults},
-    grpc::{self, Deadlines, DirectoryBounds, EdgeOptions},
+    grpc::{self, Deadlines, DirectoryBounds, EdgeOptions, transport::MaterialError},
+    listening::{self, Listening},
     proto::v1::{directory_service_server, token_authority_service_server},
     purging::Purging,
     store::{
@@ -15,8 +16,7 @@ use crate::{
 };
 use std::{fs::OpenOptions, future::Future, io::Write, net::SocketAddr, sync::Arc, time::Duration};
 use thiserror::Error;
-use tokio::{net::TcpListener, sync::watch};
-use tonic::transport::server::TcpIncoming;
+use tokio::sync::watch;
 use tonic_health::{ServingStatus, server::HealthReporter};
 
 /// How often the database is looked at.
@@ -25,14 +25,19 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Why a server did not start, or ended.
 #[derive(Debug, Error)]
 pub enum AppError {
-    /// The address cannot be bound.
-    #[error("listen: cannot listen on {address}: {source}")]
+    /// An address cannot be bound.
+    #[error("{setting}: cannot listen on {address}: {source}")]
     Listen {
+        /// The setting that names it.
+        setting: &'static str,
         /// The address.
-        address: SocketAddr,
+        address: String,
         /// Why.
         source: std::io::Error,
     },
+    /// The certificates cannot be used.
+    #[error("tls: {0}")]
+    Certificates(#[source] MaterialError),
     /// The audit stream cannot be opened.
     #[error("audit.output: cannot open the audit stream: {0}")]
     Audit(#[source] std::io::Error),
@@ -55,8 +60,7 @@ pub enum AppError {
 
 /// A server that is bound, but does not serve yet.
 pub struct Bound {
-    listener: TcpListener,
-    address: SocketAddr,
+    listening: Listening,
     router: tonic::transport::server::Router<grpc::Layers>,
     authority: Arc<Authority>,
     health: Health,
@@ -85,13 +89,7 @@ pub async fn build(config: &Config, ring: Arc<KeyRing>) -> Result<Bound, AppErro
     };
     health.tell(false).await;
     let router = grpc::services(&authority, health.reporter.clone(), edge_options(config))?;
-
-    let bind = |source| AppError::Listen {
-        address: config.listen,
-        source,
-    };
-    let listener = TcpListener::bind(config.listen).await.map_err(bind)?;
-    let address = listener.local_addr().map_err(bind)?;
+    let listening = listening::listen(config).await?;
     let purging = config.purge.enabled.then(|| Purging {
         purger: authority.purger(PurgeOptions {
             batch: config.purge.batch,
@@ -100,8 +98,7 @@ pub async fn build(config: &Config, ring: Arc<KeyRing>) -> Result<Bound, AppErro
         pause: config.purge.pause,
     });
     Ok(Bound {
-        listener,
-        address,
+        listening,
         router,
         authority,
         health,
@@ -115,7 +112,7 @@ pub async fn build(config: &Config, ring: Arc<KeyRing>) -> Result<Bound, AppErro
 impl Bound {
     /// Where it listens; the port is known even when 0 was asked for.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.listening.address
     }
 
     /// The authority behind it.
@@ -133,12 +130,22 @@ impl Bound {
     /// Until the database can serve it answers UNAVAILABLE and is not ready; it ends by
     /// itself only where waiting would not help.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), AppError> {
-        let incoming = TcpIncoming::from(self.listener).with_nodelay(Some(true));
+        let Listening {
+            listeners,
+            address,
+            tls,
+        } = self.listening;
+        let incoming = listeners.accept();
+        let renewing = tls.clone().map(|tls| {
+            tokio::spawn(async move {
+                tls.keep_current().await;
+            })
+        });
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let mut serving = tokio::spawn(self.router.serve_with_incoming_shutdown(incoming, async {
             drop(stopped.await);
         }));
-        tracing::info!(address = %self.address, "listening");
+        tracing::info!(%address, tls = tls.is_some(), "listening");
         let (stop_purging, purging_stops) = watch::channel(false);
         let ready = self.health.ready.subscribe();
         let mut purging = self
@@ -156,6 +163,9 @@ impl Bound {
             () = shutdown => None,
             ended = &mut serving => return ended.unwrap_or(Ok(())).map_err(Into::into),
         };
+        if let Some(renewing) = renewing {
+            renewing.abort();
+        }
         self.health.tell(false).await;
         tracing::info!("stopping: finishing what runs");
         // Nobody hears it only if the server has ended.
@@ -305,6 +315,7 @@ fn edge_options(config: &Config) -> EdgeOptions {
         },
         max_message_bytes: config.calls.max_message_bytes,
         max_concurrent_streams: config.calls.max_concurrent_streams,
+        rates: listening::rates(&config.limits),
         bounds: DirectoryBounds {
             limits: config::limits(),
             rotation_deadline: config.rotation.deadline,

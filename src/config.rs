@@ -23,13 +23,13 @@ mod value;
 #[cfg(test)]
 mod tests;
 
-pub use choices::{AuditOutput, LogFormat, LogLevel};
+pub use choices::{AuditOutput, ClientCertificates, LogFormat, LogLevel, TlsVersion};
 pub use environment::process_environment;
 pub use error::{ConfigError, Origin, Problem};
 pub use flags::{Flags, add_flags, read_flags};
 pub use render::{example, handbook};
 pub use secret::Secret;
 pub use table::{
-    Audit, Batch, Calls, Config, Database, Keys, Log, Purge, Rotation, Sessions, Shutdown, Tokens,
-    limits,
+    Audit, Batch, Calls, Config, Database, Forwarded, Keys, Limits, Log, Purge, Rotation, Sessions,
+    Shutdown, Tls, Tokens, limits,
 };

@@ -11,6 +11,7 @@ pub mod config;
 pub mod domain;
 pub mod grpc;
 pub mod keyfile;
+mod listening;
 pub mod proto;
 pub mod purging;
 pub mod shutdown;

@@ -14,6 +14,7 @@
 mod access;
 mod audit;
 mod bench;
+mod callers;
 mod calls;
 mod cli;
 mod decision;

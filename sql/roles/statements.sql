@@ -23,7 +23,8 @@ right_on_table (ord, schema, name, privileges, updatable) AS (
            (11, 'countersign', 'session_grant', '{SELECT,INSERT,UPDATE,DELETE}', NULL),
            (12, 'countersign', 'event', '{SELECT,INSERT}', NULL),
            (13, 'countersign', 'id_cursor', '{SELECT,UPDATE}', NULL),
-           (14, 'countersign', 'migration_history', '{SELECT}', NULL)
+           (14, 'countersign', 'migration_history', '{SELECT}', NULL),
+           (15, 'countersign', 'client_identity', '{SELECT,INSERT,DELETE}', NULL)
 ),
 table_standing AS (
     SELECT r.*, s.who, s.role, c.oid,

@@ -38,6 +38,9 @@ pub struct Record {
     /// The client that called; proved only if the reason is none of the caller's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub caller: Option<Uuid>,
+    /// What its certificate or its mesh named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub identity: Option<String>,
     /// Where the call came from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peer: Option<SocketAddr>,
@@ -77,6 +80,12 @@ impl Record {
         Self {
             call: Some(call.claim.call),
             caller: Some(call.claim.credentials.client_id),
+            identity: call
+                .claim
+                .credentials
+                .identity
+                .as_ref()
+                .map(ToString::to_string),
             peer: call.peer,
             ..self
         }

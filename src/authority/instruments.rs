@@ -21,6 +21,7 @@ pub struct Instruments {
     rotations: Counter<u64>,
     malformed: Counter<u64>,
     revoked: Counter<u64>,
+    ignored: Counter<u64>,
 }
 
 impl Default for Instruments {
@@ -37,6 +38,7 @@ impl Default for Instruments {
             rotations: counter(&meter, &table::ROTATIONS),
             malformed: counter(&meter, &table::MALFORMED_TOKENS),
             revoked: counter(&meter, &table::SESSIONS_REVOKED),
+            ignored: counter(&meter, &table::FORWARDED_IGNORED),
         }
     }
 }
@@ -60,8 +62,13 @@ impl Instruments {
             .record(took.as_secs_f64(), &[KeyValue::new("method", method)]);
     }
 
+    /// A proxy's word about a caller was not heard.
+    pub fn ignored_header(&self, cause: &'static str) {
+        self.ignored.add(1, &[KeyValue::new("cause", cause)]);
+    }
+
     /// A call was refused.
-    pub(super) fn refused(&self, refusal: &Refusal) {
+    pub fn refused(&self, refusal: &Refusal) {
         self.refusals
             .add(1, &[KeyValue::new("reason", refusal.reason())]);
     }

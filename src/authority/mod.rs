@@ -2,6 +2,7 @@
 
 pub mod audit;
 mod directory;
+mod identities;
 mod instruments;
 mod sessions;
 mod tokens;
@@ -16,13 +17,14 @@ pub use tokens::{
 pub use crate::store::{ClientEntry, ListedSession, Place, Probe, StoreError};
 
 use crate::domain::{
-    caller::{CallerProof, Claim, Credentials},
+    caller::{Claim, Credentials},
     keys::KeyRing,
     refusal::Refusal,
     tokens::{ClientSecret, Malformed},
 };
 use crate::store::{PurgeOptions, Purger, Store};
 use audit::{Audit, Record};
+use identities::Hints;
 use std::{net::SocketAddr, sync::Arc, time::Instant};
 use thiserror::Error;
 use uuid::Uuid;
@@ -57,6 +59,7 @@ pub struct Authority {
     issuer: String,
     audit: Audit,
     instruments: Instruments,
+    hints: Hints,
 }
 
 impl Authority {
@@ -68,6 +71,7 @@ impl Authority {
             issuer,
             audit,
             instruments: Instruments::default(),
+            hints: Hints::default(),
         }
     }
 
@@ -94,7 +98,8 @@ impl Authority {
         }
         Ok(Credentials {
             client_id: secret.client_id(),
-            proof: CallerProof::Secret(secret.digest()),
+            secret: Some(secret.digest()),
+            identity: None,
         })
     }
 

@@ -109,6 +109,21 @@ pub struct RotatedToken {
 impl Authority {
     /// Issues a token.
     pub async fn issue(&self, call: &Call, request: IssueRequest) -> Result<IssuedToken, Failure> {
+        let issued = self.issue_once(call, request.clone()).await;
+        let identity = call.claim.credentials.identity.as_ref();
+        if let (Err(Failure::Refused(Refusal::CallerMoved)), Some(identity)) = (&issued, identity) {
+            // What the call was read as named another client: once more, as what it is.
+            self.forget(identity);
+            let found = self.identify(std::slice::from_ref(identity)).await?;
+            let (_, client_id) = found.ok_or(Refusal::CredentialsInvalid)?;
+            let mut call = call.clone();
+            call.claim.credentials.client_id = client_id;
+            return self.issue_once(&call, request).await;
+        }
+        issued
+    }
+
+    async fn issue_once(&self, call: &Call, request: IssueRequest) -> Result<IssuedToken, Failure> {
         let key = self.ring.minting();
         let opening = request.opening.map(|opening| Opening {
             refresh: RefreshToken::first(key, clock::uuid(), clock::random()),
@@ -139,6 +154,7 @@ impl Authority {
         };
         let issue = match self.store.issue(order.clone(), call.arrived).await? {
             Ok(issue) => issue,
+            Err(refusal @ Refusal::CallerMoved) => return Err(refusal.into()),
             Err(refusal) => {
                 self.refused(call, "issue", &refusal, about);
                 return Err(refusal.into());

@@ -98,7 +98,10 @@ pub(super) fn key_ring(config: &Config) -> Result<Arc<KeyRing>, Failure> {
 impl From<AppError> for Failure {
     fn from(error: AppError) -> Self {
         let exit = match &error {
-            AppError::Listen { .. } | AppError::Audit(_) | AppError::Url(_) => Exit::BadInput,
+            AppError::Listen { .. }
+            | AppError::Certificates(_)
+            | AppError::Audit(_)
+            | AppError::Url(_) => Exit::BadInput,
             AppError::Store(_) => Exit::Unreachable,
             AppError::Reflection(_) | AppError::Transport(_) => Exit::Refused,
             AppError::Refused(refused) => match refused.kind {

@@ -11,6 +11,12 @@ pub struct SettingsArgs {
     /// A right beyond the client's own tokens and sessions; may be repeated
     #[arg(long = "role", value_name = "ROLE")]
     roles: Vec<RoleName>,
+    /// A SPIFFE ID that proves it in a certificate; may be repeated
+    #[arg(long = "spiffe-id", value_name = "URI")]
+    spiffe_ids: Vec<String>,
+    /// A DNS SAN that proves it in a certificate; may be repeated
+    #[arg(long = "dns-name", value_name = "NAME")]
+    dns_names: Vec<String>,
     /// A scope that its tokens may have; may be repeated
     #[arg(long = "scope", value_name = "SCOPE")]
     scopes: Vec<String>,
@@ -63,6 +69,10 @@ enum SessionLimit {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum Setting {
     Roles,
+    #[value(alias = "spiffe_ids")]
+    SpiffeIds,
+    #[value(alias = "dns_names")]
+    DnsNames,
     Scopes,
     Audience,
     #[value(alias = "default_audience")]
@@ -88,6 +98,8 @@ impl Setting {
     fn field(self) -> &'static str {
         match self {
             Self::Roles => "roles",
+            Self::SpiffeIds => "spiffe_ids",
+            Self::DnsNames => "dns_names",
             Self::Scopes => "scopes",
             Self::Audience => "audience",
             Self::DefaultAudience => "default_audience",
@@ -108,6 +120,8 @@ impl SettingsArgs {
         v1::ClientSettings {
             name: name.unwrap_or_default(),
             roles: self.roles.into_iter().map(role).collect(),
+            spiffe_ids: self.spiffe_ids,
+            dns_names: self.dns_names,
             scopes: self.scopes,
             audience: self.audience,
             default_audience: self.default_audience,
@@ -152,6 +166,8 @@ impl SettingsArgs {
     fn given(&self) -> Vec<Setting> {
         let all = [
             (Setting::Roles, !self.roles.is_empty()),
+            (Setting::SpiffeIds, !self.spiffe_ids.is_empty()),
+            (Setting::DnsNames, !self.dns_names.is_empty()),
             (Setting::Scopes, !self.scopes.is_empty()),
             (Setting::Audience, !self.audience.is_empty()),
             (Setting::DefaultAudience, !self.default_audience.is_empty()),
@@ -233,6 +249,8 @@ mod tests {
         let full = crate::cli::output::Record::from(v1::ClientSettings {
             name: "n".to_owned(),
             roles: vec![1],
+            spiffe_ids: vec!["spiffe://s/p".to_owned()],
+            dns_names: vec!["d".to_owned()],
             scopes: vec!["s".to_owned()],
             audience: vec!["a".to_owned()],
             default_audience: vec!["a".to_owned()],

@@ -33,6 +33,28 @@ words! {
     }
 }
 
+words! {
+    /// Whether callers send certificates.
+    ClientCertificates {
+        /// None is asked for.
+        Off = "off",
+        /// One that is sent must hold.
+        Optional = "optional",
+        /// Without one there is no connection.
+        Required = "required",
+    }
+}
+
+words! {
+    /// A version of TLS.
+    TlsVersion {
+        /// RFC 5246.
+        V12 = "1.2",
+        /// RFC 8446.
+        V13 = "1.3",
+    }
+}
+
 /// Where the audit stream goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AuditOutput {

@@ -1,5 +1,7 @@
 //! The rules across settings.
 
+mod callers;
+
 use super::{error::Problem, text::duration_text, value::Values};
 use crate::domain::limits;
 
@@ -10,6 +12,7 @@ pub(super) fn check(values: &Values, problems: &mut Vec<Problem>) {
             .into_iter()
             .flatten(),
     );
+    problems.extend(callers::check(values));
 }
 
 /// A caller whose rotation timed out must be able to repeat it within the grace.

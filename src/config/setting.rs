@@ -40,7 +40,6 @@ pub(super) enum Kind {
     /// not a file.
     WordsOrPath(&'static [&'static str]),
     /// So many texts: a TOML array, or separated by commas elsewhere.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no setting is a list yet"))]
     List(RangeInclusive<usize>),
 }
 

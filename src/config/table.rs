@@ -7,11 +7,11 @@
 use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use super::{
-    AuditOutput, LogFormat, LogLevel, Secret,
+    AuditOutput, ClientCertificates, LogFormat, LogLevel, Secret, TlsVersion,
     define::settings,
     setting::{
         Kind::{Bool, Bytes, Duration as Time, Integer, Path, Secret as Hidden, Socket, Text},
-        Kind::{Words, WordsOrPath},
+        Kind::{List, Words, WordsOrPath},
         Need::{Default, Optional, Required, RequiredUnless},
         Setting,
     },
@@ -27,6 +27,7 @@ const fn secs(count: u64) -> Duration {
     Duration::from_secs(count)
 }
 
+const RATE: u64 = 10_000_000;
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
@@ -83,6 +84,50 @@ settings! {
     section keys: Keys = "The keys under which tokens are made." {
         /// The file of the key ring.
         file: PathBuf = Path, Required("/etc/countersign/keys");
+    }
+
+    section tls: Tls = "TLS of the gRPC server, with certificates from files or from the SPIFFE Workload API." {
+        /// The server's certificate and what leads to its authority (PEM). It, the key and
+        /// `tls.client_ca_file` are read again when they change.
+        certificate_file: Option<PathBuf> = Path, Optional("/etc/countersign/tls/tls.crt");
+        /// The key of that certificate (PEM).
+        key_file: Option<PathBuf> = Path, Optional("/etc/countersign/tls/tls.key");
+        /// The authorities that sign callers' certificates (PEM).
+        client_ca_file: Option<PathBuf> = Path, Optional("/etc/countersign/tls/ca.crt");
+        /// The SPIFFE Workload API that gives certificate, key and authorities, instead of files.
+        /// Its trust domain is then the only one whose SPIFFE IDs count.
+        workload_api: Option<String> = Text(1..=255), Optional("unix:///run/spire/agent/api.sock");
+        /// The only trust domain whose SPIFFE IDs count; without it, any that the authorities sign.
+        trust_domain: Option<String> = Text(1..=255), Optional("example.org");
+        /// Whether callers send certificates: off, optional (one that is sent must hold), required.
+        client_certificates: ClientCertificates = Words(ClientCertificates::WORDS), Default("off");
+        /// The lowest version of TLS.
+        min_version: TlsVersion = Words(TlsVersion::WORDS), Default("1.3");
+    }
+
+    section forwarded: Forwarded = "Proxies that verify callers and say whom in x-forwarded-client-cert." {
+        /// Where proxies connect whose word counts without a certificate: a loopback address and
+        /// port, or unix: and a path. Whoever can connect there can be any caller with an identity.
+        listen: Option<String> = Text(1..=255), Optional("unix:/run/countersign/forwarded.sock");
+        /// The proxies whose word counts on the gRPC port, as their own certificates name them:
+        /// SPIFFE IDs, or dns: and a name. They never call for themselves.
+        peers: Vec<String> = List(0..=64), Default("");
+    }
+
+    section limits: Limits = "Calls a second, of which a second's worth may come at once; 0: any number." {
+        /// `IssueToken` and `RotateRefresh` of one client, in this process.
+        issue: u32 = Integer(0..=RATE), Default("0");
+        /// `Introspect`, `BatchIntrospect` and `ListSessions` of one client.
+        introspect: u32 = Integer(0..=RATE), Default("0");
+        /// `RevokeSession` and `RevokeToken` of one client.
+        revoke: u32 = Integer(0..=RATE), Default("0");
+        /// The directory and reflection, for one client.
+        directory: u32 = Integer(0..=RATE), Default("0");
+        /// All calls of all clients together.
+        server: u32 = Integer(0..=RATE), Default("0");
+        /// Calls with bad credentials from one address (of IPv6, one /64). Beyond, they are
+        /// refused without a word in the audit stream; calls with a secret of ours still pass.
+        failed_authentications: u32 = Integer(0..=RATE), Default("20");
     }
 
     section tokens: Tokens = "Access tokens." {

@@ -1,24 +1,21 @@
 //! Who calls: what a caller presented, what the database says of it, and whether
 //! it is admitted.
 
-use super::{refusal::Refusal, terms::Audience, tokens::SecretDigest};
+use super::{identity::Identity, refusal::Refusal, terms::Audience, tokens::SecretDigest};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-/// What a caller presented; its form and MAC hold already.
+/// What a caller presented: a secret whose form and MAC hold already, an identity that its
+/// certificate or its mesh proved, or both.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Credentials {
-    /// The client that it claims to be.
+    /// The client that it claims to be. Of an identity alone, the one that it was last known
+    /// to be.
     pub client_id: Uuid,
-    /// How it proves it.
-    pub proof: CallerProof,
-}
-
-/// How a caller proves who it is. Certificates will join here.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum CallerProof {
     /// A client secret (RFC 6749 section 2.3.1), known by its digest.
-    Secret(SecretDigest),
+    pub secret: Option<SecretDigest>,
+    /// What proves it beside the secret, or without.
+    pub identity: Option<Identity>,
 }
 
 /// A call's claim: who the caller says it is, and what its method needs.
@@ -81,6 +78,8 @@ impl Role {
 pub struct Caller {
     /// The client.
     pub client_id: Uuid,
+    /// The client of the identity that came along. It must be the same.
+    pub identity_of: Option<Uuid>,
     /// Its rights.
     pub roles: Vec<Role>,
     /// Set: it is refused.
@@ -90,10 +89,13 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// Admits a caller: its proof is known and live, it is enabled, and it has a
-    /// role that the method demands.
+    /// Admits a caller: its proof is known and live, names one client, which is enabled and
+    /// has a role that the method demands.
     pub fn admit(standing: Option<&Self>, access: Access) -> Result<&Self, Refusal> {
         let caller = standing.ok_or(Refusal::CredentialsInvalid)?;
+        if caller.identity_of.is_some_and(|id| id != caller.client_id) {
+            return Err(Refusal::CredentialsConflict);
+        }
         if caller.disabled_at.is_some() {
             return Err(Refusal::CallerDisabled);
         }

@@ -53,6 +53,14 @@ pub const REFUSALS: Instrument = Instrument {
     description: "Refused calls, by reason (the names of ErrorReason).",
     attributes: &["reason"],
 };
+/// Forwarded headers that said nothing.
+pub const FORWARDED_IGNORED: Instrument = Instrument {
+    name: "countersign.forwarded.ignored",
+    kind: InstrumentKind::Counter,
+    unit: "{call}",
+    description: "Calls whose x-forwarded-client-cert was ignored, by cause: untrusted, malformed, not_one_uri or not_spiffe.",
+    attributes: &["cause"],
+};
 /// Rotations by outcome.
 pub const ROTATIONS: Instrument = Instrument {
     name: "countersign.rotations",
@@ -148,6 +156,7 @@ pub const TABLE: &[Instrument] = &[
     ROTATIONS,
     MALFORMED_TOKENS,
     SESSIONS_REVOKED,
+    FORWARDED_IGNORED,
     AUDIT_DROPPED,
     BATCH_CALLS,
     BATCH_WAIT,

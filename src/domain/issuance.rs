@@ -131,6 +131,9 @@ pub struct Issue {
 /// Decides what is issued.
 pub fn decide(order: &Order, situation: &Situation, defaults: &Defaults) -> Result<Issue, Refusal> {
     let caller = Caller::admit(situation.caller.as_ref(), order.claim.access)?;
+    if caller.client_id != order.claim.credentials.client_id {
+        return Err(Refusal::CallerMoved);
+    }
     let own = order.client_id == caller.client_id && order.subject.is_none();
     if !own && !caller.has(Role::Issuer) {
         return Err(Refusal::MintsOnlyForItself);

@@ -41,6 +41,8 @@ fixed_limits! {
     REQUEST_AUDIENCE = 16;
     /// Audience members that one client may have, at most.
     CLIENT_AUDIENCE = 64;
+    /// SPIFFE IDs and DNS names that prove one client, at most.
+    CLIENT_IDENTITIES = 32;
     /// Characters of one audience member, at most.
     AUDIENCE_CHARS = 512;
     /// Characters of a session's user agent, at most.

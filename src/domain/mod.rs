@@ -6,6 +6,7 @@
 pub mod caller;
 pub mod clock;
 pub mod event;
+pub mod identity;
 pub mod instruments;
 pub mod introspection;
 pub mod issuance;

@@ -2,6 +2,7 @@
 
 use super::{
     caller::Role,
+    identity::Identity,
     refusal::Refusal,
     terms::{Audience, Scopes},
 };
@@ -58,6 +59,8 @@ pub struct ClientSettings {
     pub name: String,
     /// Rights beyond its own tokens.
     pub roles: Vec<Role>,
+    /// What proves it in certificates, sorted. Read for the directory alone.
+    pub identities: Vec<Identity>,
     /// The scopes that its tokens may have.
     pub scopes: Scopes,
     /// The audience that its tokens may have.

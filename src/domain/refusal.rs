@@ -3,7 +3,8 @@
 //! The variants are sorted by what the caller can do; `grpc/status.rs` gives each
 //! its code and its reason on the wire.
 
-use super::caller::Role;
+use super::{caller::Role, identity::Identity};
+use std::time::Duration;
 use thiserror::Error;
 use uuid::Uuid;
 
@@ -16,6 +17,20 @@ pub enum Refusal {
     /// Malformed, unknown or retired credentials.
     #[error("the caller's credentials are not valid")]
     CredentialsInvalid,
+    /// Credentials of different clients.
+    #[error("the call carries credentials of different clients")]
+    CredentialsConflict,
+    /// The caller's identity belongs to another client than a moment ago.
+    #[error("the caller's identity was given to another client")]
+    CallerMoved,
+    /// Too many calls, or failed ones.
+    #[error("too many calls {of}; try again in {} ms", retry_after.as_millis())]
+    RateLimited {
+        /// Whose, in words.
+        of: &'static str,
+        /// When another may succeed.
+        retry_after: Duration,
+    },
     /// The caller itself is disabled.
     #[error("the calling client is disabled")]
     CallerDisabled,
@@ -94,6 +109,9 @@ pub enum Refusal {
     /// The request id was used for another subject or client.
     #[error("the request id was used for another subject or client")]
     RequestIdConflict,
+    /// Another client has the identity.
+    #[error("{0} is another client's")]
+    IdentityTaken(Identity),
     /// A shared table demands more than an id.
     #[error("{table} demands more than an id: insert the row there first, then repeat this call")]
     LinkRequired {
@@ -121,7 +139,10 @@ impl Refusal {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::CredentialsMissing => "CREDENTIALS_MISSING",
-            Self::CredentialsInvalid => "CREDENTIALS_INVALID",
+            Self::CredentialsInvalid | Self::CallerMoved => "CREDENTIALS_INVALID",
+            Self::CredentialsConflict => "CREDENTIALS_CONFLICT",
+            Self::RateLimited { .. } => "RATE_LIMITED",
+            Self::IdentityTaken(_) => "IDENTITY_TAKEN",
             Self::CallerDisabled | Self::ClientDisabled(_) | Self::SessionClientDisabled => {
                 "CLIENT_DISABLED"
             }
@@ -157,6 +178,9 @@ impl Refusal {
             self,
             Self::CredentialsMissing
                 | Self::CredentialsInvalid
+                | Self::CredentialsConflict
+                | Self::CallerMoved
+                | Self::RateLimited { .. }
                 | Self::CallerDisabled
                 | Self::PermissionDenied(_)
                 | Self::MintsOnlyForItself

@@ -146,6 +146,8 @@ pub struct Success {
     pub scopes: Scopes,
     /// Who it is for; empty: not constrained.
     pub audience: Audience,
+    /// The client.
+    pub client_id: Uuid,
     /// The user.
     pub subject: Uuid,
     /// When the access token dies.
@@ -163,14 +165,12 @@ pub fn decide(presented: &Presented, family: &Family, waited: Duration) -> Decis
 }
 
 fn judge(presented: &Presented, family: &Family, waited: Duration) -> Result<Decision, Refusal> {
-    Caller::admit(family.caller.as_ref(), presented.claim.access)?;
+    let caller = Caller::admit(family.caller.as_ref(), presented.claim.access)?;
     let grant = family
         .grant
         .as_ref()
         .ok_or_else(|| unknown(presented, family))?;
-    if grant.client_id != presented.claim.credentials.client_id
-        || grant.dpop_jkt != presented.dpop_jkt
-    {
+    if grant.client_id != caller.client_id || grant.dpop_jkt != presented.dpop_jkt {
         return Err(Refusal::InvalidGrant);
     }
     let counter = presented.token.counter();
@@ -252,6 +252,7 @@ fn success(
         successor: presented.token.successor(&grant.salt),
         scopes,
         audience,
+        client_id: grant.client_id,
         subject: grant.subject,
         access_expires_at: after(now, family.access_token_ttl).min(session.life.expires_at),
         session_expires_at: session.life.expires_at,

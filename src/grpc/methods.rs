@@ -13,6 +13,23 @@ pub struct Method {
     pub access: Access,
     /// Its deadline.
     pub deadline: Deadline,
+    /// Which limit of a caller it counts against.
+    pub class: Class,
+}
+
+/// Methods with one limit of calls a second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// Those that mint.
+    Issue,
+    /// Those that read tokens and sessions.
+    Introspect,
+    /// Those that end them.
+    Revoke,
+    /// The directory, and reflection.
+    Directory,
+    /// Those that nobody has to prove anything for: no limit.
+    Open,
 }
 
 /// Which deadline of the server holds for a method.
@@ -30,38 +47,43 @@ const ADMIN: Access = Access::AnyOf(&[Role::Admin]);
 const ADMIN_OR_ISSUER: Access = Access::AnyOf(&[Role::Admin, Role::Issuer]);
 
 macro_rules! methods {
-    ($($path:literal $access:expr, $deadline:ident;)+) => {
-        &[$(Method { path: $path, access: $access, deadline: Deadline::$deadline }),+]
+    ($($path:literal $access:expr, $deadline:ident, $class:ident;)+) => {
+        &[$(Method {
+            path: $path,
+            access: $access,
+            deadline: Deadline::$deadline,
+            class: Class::$class,
+        }),+]
     };
 }
 
 /// Every method of the port.
 #[rustfmt::skip]
 pub const TABLE: &[Method] = methods! {
-    "/countersign.v1.TokenAuthorityService/IssueToken"      Access::Authenticated, Call;
-    "/countersign.v1.TokenAuthorityService/RotateRefresh"   Access::Authenticated, Rotation;
-    "/countersign.v1.TokenAuthorityService/RevokeSession"   Access::Authenticated, Call;
-    "/countersign.v1.TokenAuthorityService/RevokeToken"     Access::Authenticated, Call;
-    "/countersign.v1.TokenAuthorityService/Introspect"      Access::Authenticated, Call;
-    "/countersign.v1.TokenAuthorityService/BatchIntrospect" Access::Authenticated, Call;
-    "/countersign.v1.TokenAuthorityService/ListSessions"    Access::Authenticated, Call;
-    "/countersign.v1.DirectoryService/CreateClient"         ADMIN, Call;
-    "/countersign.v1.DirectoryService/GetClient"            ADMIN, Call;
-    "/countersign.v1.DirectoryService/ListClients"          ADMIN, Call;
-    "/countersign.v1.DirectoryService/UpdateClient"         ADMIN, Call;
-    "/countersign.v1.DirectoryService/DisableClient"        ADMIN, Call;
-    "/countersign.v1.DirectoryService/EnableClient"         ADMIN, Call;
-    "/countersign.v1.DirectoryService/CutOffClient"         ADMIN, Call;
-    "/countersign.v1.DirectoryService/RotateClientSecret"   ADMIN, Call;
-    "/countersign.v1.DirectoryService/RetireClientSecret"   ADMIN, Call;
-    "/countersign.v1.DirectoryService/RegisterUser"         ADMIN_OR_ISSUER, Call;
-    "/countersign.v1.DirectoryService/GetUser"              ADMIN_OR_ISSUER, Call;
-    "/countersign.v1.DirectoryService/DisableUser"          ADMIN, Call;
-    "/countersign.v1.DirectoryService/EnableUser"           ADMIN, Call;
-    "/grpc.health.v1.Health/Check"                          Access::Open, Call;
-    "/grpc.health.v1.Health/Watch"                          Access::Open, None;
-    "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"      Access::Authenticated, None;
-    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo" Access::Authenticated, None;
+    "/countersign.v1.TokenAuthorityService/IssueToken"      Access::Authenticated, Call, Issue;
+    "/countersign.v1.TokenAuthorityService/RotateRefresh"   Access::Authenticated, Rotation, Issue;
+    "/countersign.v1.TokenAuthorityService/RevokeSession"   Access::Authenticated, Call, Revoke;
+    "/countersign.v1.TokenAuthorityService/RevokeToken"     Access::Authenticated, Call, Revoke;
+    "/countersign.v1.TokenAuthorityService/Introspect"      Access::Authenticated, Call, Introspect;
+    "/countersign.v1.TokenAuthorityService/BatchIntrospect" Access::Authenticated, Call, Introspect;
+    "/countersign.v1.TokenAuthorityService/ListSessions"    Access::Authenticated, Call, Introspect;
+    "/countersign.v1.DirectoryService/CreateClient"         ADMIN, Call, Directory;
+    "/countersign.v1.DirectoryService/GetClient"            ADMIN, Call, Directory;
+    "/countersign.v1.DirectoryService/ListClients"          ADMIN, Call, Directory;
+    "/countersign.v1.DirectoryService/UpdateClient"         ADMIN, Call, Directory;
+    "/countersign.v1.DirectoryService/DisableClient"        ADMIN, Call, Directory;
+    "/countersign.v1.DirectoryService/EnableClient"         ADMIN, Call, Directory;
+    "/countersign.v1.DirectoryService/CutOffClient"         ADMIN, Call, Directory;
+    "/countersign.v1.DirectoryService/RotateClientSecret"   ADMIN, Call, Directory;
+    "/countersign.v1.DirectoryService/RetireClientSecret"   ADMIN, Call, Directory;
+    "/countersign.v1.DirectoryService/RegisterUser"         ADMIN_OR_ISSUER, Call, Directory;
+    "/countersign.v1.DirectoryService/GetUser"              ADMIN_OR_ISSUER, Call, Directory;
+    "/countersign.v1.DirectoryService/DisableUser"          ADMIN, Call, Directory;
+    "/countersign.v1.DirectoryService/EnableUser"           ADMIN, Call, Directory;
+    "/grpc.health.v1.Health/Check"                          Access::Open, Call, Open;
+    "/grpc.health.v1.Health/Watch"                          Access::Open, None, Open;
+    "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"      Access::Authenticated, None, Directory;
+    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo" Access::Authenticated, None, Directory;
 };
 
 /// The row of a path.

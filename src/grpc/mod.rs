@@ -7,6 +7,7 @@ mod layers;
 pub mod methods;
 pub mod status;
 mod token_authority;
+pub mod transport;
 
 use crate::authority::Authority;
 use crate::proto::{
@@ -17,7 +18,7 @@ use crate::proto::{
     },
 };
 use convert::ClientBounds;
-use layers::{CallLayer, Edge};
+use layers::{CallLayer, Edge, Limits};
 use std::{sync::Arc, time::Duration};
 use tonic::transport::server::{Router, Server};
 use tonic_health::{
@@ -27,7 +28,7 @@ use tonic_health::{
 use tower::layer::util::{Identity, Stack};
 
 pub use convert::ClientBounds as DirectoryBounds;
-pub use layers::Deadlines;
+pub use layers::{Deadlines, Rates};
 
 /// How the edge behaves.
 #[derive(Debug, Clone)]
@@ -40,6 +41,8 @@ pub struct EdgeOptions {
     pub max_concurrent_streams: u32,
     /// What an administrator may set for a client.
     pub bounds: ClientBounds,
+    /// How often callers may call.
+    pub rates: Rates,
 }
 
 /// Metadata of a call: a proof and a certificate chain fit, and are refused by name
@@ -76,6 +79,7 @@ pub fn services(
     let edge = Arc::new(Edge {
         authority: Arc::clone(authority),
         deadlines: options.deadlines,
+        limits: Limits::new(&options.rates),
     });
     let tokens = token_authority::TokenAuthority::new(Arc::clone(authority));
     let directory = directory::Directory::new(Arc::clone(authority), options.bounds);

@@ -26,6 +26,8 @@ pub(super) fn of_refusal(refusal: &Refusal) -> Status {
     let code = match refusal {
         R::CredentialsMissing
         | R::CredentialsInvalid
+        | R::CredentialsConflict
+        | R::CallerMoved
         | R::CallerDisabled
         | R::InvalidGrant
         | R::RefreshTokenInvalid
@@ -42,14 +44,14 @@ pub(super) fn of_refusal(refusal: &Refusal) -> Status {
         R::PermissionDenied(_) | R::MintsOnlyForItself => Code::PermissionDenied,
         R::InvalidScope(_) | R::InvalidTarget(_) => Code::InvalidArgument,
         R::ClientNotFound(_) | R::SubjectNotFound(_) | R::SecretNotFound(_) => Code::NotFound,
-        R::ClientExists(_) => Code::AlreadyExists,
+        R::ClientExists(_) | R::IdentityTaken(_) => Code::AlreadyExists,
         R::ClientDisabled(_)
         | R::SubjectDisabled(_)
         | R::RequestIdConflict
         | R::LinkRequired { .. }
         | R::SecretLimitReached
         | R::LastSecret => Code::FailedPrecondition,
-        R::SessionLimitReached { .. } => Code::ResourceExhausted,
+        R::SessionLimitReached { .. } | R::RateLimited { .. } => Code::ResourceExhausted,
     };
     let mut details = reason(refusal.reason());
     let field = match refusal {
@@ -57,6 +59,9 @@ pub(super) fn of_refusal(refusal: &Refusal) -> Status {
         R::InvalidTarget(_) => Some("audience"),
         _ => None,
     };
+    if let R::RateLimited { retry_after, .. } = refusal {
+        details.set_retry_info(Some(*retry_after));
+    }
     if let Some(field) = field {
         details.add_bad_request_violation(field, refusal.to_string());
     }

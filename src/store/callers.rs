@@ -2,7 +2,7 @@
 
 use super::{columns::Columns, connection::Connection, error::StoreError, statements};
 use crate::domain::{
-    caller::{Caller, CallerProof, Credentials, Role},
+    caller::{Caller, Credentials, Role},
     terms::Audience,
 };
 use std::collections::HashMap;
@@ -29,14 +29,18 @@ pub(super) async fn standing<'a>(
         }
     }
     let ids: Vec<_> = distinct.iter().map(|one| one.client_id).collect();
-    let digests: Vec<&[u8]> = distinct
+    let digests: Vec<Option<&[u8]>> = distinct
         .iter()
-        .map(|one| match &one.proof {
-            CallerProof::Secret(digest) => digest.0.as_slice(),
-        })
+        .map(|one| one.secret.as_ref().map(|digest| digest.0.as_slice()))
+        .collect();
+    let identities: Vec<_> = distinct
+        .iter()
+        .map(|one| one.identity.as_ref().map(ToString::to_string))
         .collect();
     let statement = statements::CALLERS_STANDING;
-    let rows = connection.query(statement, &[&ids, &digests]).await?;
+    let rows = connection
+        .query(statement, &[&ids, &digests, &identities])
+        .await?;
     let mut known = HashMap::with_capacity(rows.len());
     for row in &rows {
         let mut columns = Columns::of(row, statement.name);
@@ -46,6 +50,7 @@ pub(super) async fn standing<'a>(
             roles: roles(&mut columns)?,
             disabled_at: columns.take()?,
             introspection_audience: Audience::trusted(columns.take()?),
+            identity_of: columns.take()?,
         };
         known.insert((*distinct[place]).clone(), caller);
     }

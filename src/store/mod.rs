@@ -38,6 +38,7 @@ pub use url::{DatabaseUrl, InvalidUrl};
 
 use crate::domain::{
     caller::Claim,
+    identity::Identity,
     introspection::{Description, Question},
     issuance::{Issue, Order},
     policy::Defaults,
@@ -161,6 +162,15 @@ impl Store {
                 Outcome::Busy => Ok(None),
             })
             .collect())
+    }
+
+    /// Whose these identities are; one that is nobody's is left out.
+    pub async fn clients_of(
+        &self,
+        identities: &[Identity],
+    ) -> Result<Vec<(Identity, Uuid)>, StoreError> {
+        let connection = Connection::take(&self.pool).await?;
+        directory::clients_of(&connection, identities).await
     }
 
     /// Issues one token, with or without a session.

@@ -46,6 +46,11 @@ statements! {
     ISSUANCE_LOCK_REQUESTS = "issuance/lock_requests";
     ISSUANCE_READ = "issuance/read";
     EVENTS_RECORD = "events/record";
+    IDENTITIES_OF_CLIENTS = "identities/of_clients";
+    IDENTITIES_CLIENTS = "identities/clients";
+    IDENTITIES_LOCK = "identities/lock";
+    IDENTITIES_REMOVE = "identities/remove";
+    IDENTITIES_ADD = "identities/add";
     CLIENTS_LINK = "clients/link";
     CLIENTS_REFUSED_SCOPES = "clients/refused_scopes";
     CLIENTS_REFUSED_AUDIENCE = "clients/refused_audience";

@@ -51,6 +51,8 @@ async fn create_sends_the_settings_and_prints_the_secret_once() {
             settings: Some(v1::ClientSettings {
                 name: "edge".to_owned(),
                 roles: vec![v1::Role::Issuer.into(), v1::Role::Revoker.into()],
+                spiffe_ids: vec!["spiffe://example.org/edge".to_owned()],
+                dns_names: vec!["edge.example.org".to_owned()],
                 scopes: vec!["a".to_owned()],
                 audience: vec!["https://a".to_owned()],
                 default_audience: vec!["https://b".to_owned()],

@@ -6,7 +6,7 @@ use super::case::{
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use countersign::domain::{
-    caller::{Access, Caller, CallerProof, Claim, Credentials},
+    caller::{Access, Caller, Claim, Credentials},
     keys::KeyRing,
     rotation::{Decision, Family, Grant, Presented, Session, decide},
     standing::{ClientStanding, SessionLife, Standing, UserStanding},
@@ -67,7 +67,8 @@ impl Bench {
                 claim: Claim {
                     credentials: Credentials {
                         client_id: OWN,
-                        proof: CallerProof::Secret(SecretDigest([1; 32])),
+                        secret: Some(SecretDigest([1; 32])),
+                        identity: None,
                     },
                     access: Access::Authenticated,
                     call: Uuid::nil(),
@@ -114,6 +115,7 @@ impl Bench {
         };
         let caller = Caller {
             client_id,
+            identity_of: None,
             roles: Vec::new(),
             disabled_at: (case.caller == CallerIs::Disabled).then_some(self.asked_at),
             introspection_audience: Audience::default(),

@@ -65,6 +65,34 @@ async fn bad_settings_of_a_client_are_named_and_nothing_is_written() {
         ),
         (
             v1::ClientSettings {
+                spiffe_ids: list(&["spiffe://a"]),
+                ..base()
+            },
+            "spiffe_ids",
+        ),
+        (
+            v1::ClientSettings {
+                spiffe_ids: list(&["spiffe://a/b", "spiffe://a/b"]),
+                ..base()
+            },
+            "spiffe_ids",
+        ),
+        (
+            v1::ClientSettings {
+                spiffe_ids: (0..33).map(|n| format!("spiffe://a/{n}")).collect(),
+                ..base()
+            },
+            "spiffe_ids",
+        ),
+        (
+            v1::ClientSettings {
+                dns_names: list(&["*.a"]),
+                ..base()
+            },
+            "dns_names",
+        ),
+        (
+            v1::ClientSettings {
                 audience: list(&["x"]),
                 ..base()
             },

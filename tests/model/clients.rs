@@ -123,6 +123,7 @@ impl Kind {
                 .limit
                 .map_or(0, |(most, _)| u32::try_from(most).unwrap()),
             session_limit_policy: policy.into(),
+            ..ClientSettings::default()
         }
     }
 }

@@ -59,7 +59,12 @@ const SETTINGS: [P; 13] = [
 /// One row a statement of the serving role.
 #[rustfmt::skip]
 pub const TABLE: &[(&str, &[P])] = &[
-    ("callers/standing", &[Clients, Secrets]),
+    ("callers/standing", &[Clients, Secrets, Each("spiffe://example.org/a")]),
+    ("identities/of_clients", &[Clients]),
+    ("identities/clients", &[Each("spiffe://example.org/a")]),
+    ("identities/lock", &[]),
+    ("identities/remove", &[OneClient, Each("spiffe://example.org/a")]),
+    ("identities/add", &[OneClient, Each("spiffe://example.org/a")]),
     ("sessions/lock_to_rotate", &[Sessions]),
     ("sessions/lock_to_end", &[Sessions]),
     ("sessions/read", &[Sessions, Ledger, Digests]),

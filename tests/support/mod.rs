@@ -1,6 +1,7 @@
 //! What every integration test stands on.
 
 pub mod audit;
+pub mod certificates;
 pub mod dev;
 pub mod figures;
 pub mod meters;

@@ -40,10 +40,14 @@ impl From<v1::ClientSettings> for Record {
             rotation_grace,
             sessions_per_user,
             session_limit_policy,
+            spiffe_ids,
+            dns_names,
         } = settings;
         let record = Record::default()
             .text("name", name)
             .list("roles", roles.into_iter().map(role_name).collect())
+            .list("spiffe_ids", spiffe_ids)
+            .list("dns_names", dns_names)
             .list("scopes", scopes)
             .list("audience", audience)
             .list("default_audience", default_audience)

@@ -57,6 +57,8 @@ mod tests {
             settings: Some(v1::ClientSettings {
                 name: "edge".to_owned(),
                 roles: vec![v1::Role::Issuer.into(), 99],
+                spiffe_ids: list("spiffe://example.org/edge"),
+                dns_names: list("edge.example.org"),
                 scopes: list("read"),
                 audience: list("https://a"),
                 default_audience: list("https://a"),

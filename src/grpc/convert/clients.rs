@@ -4,6 +4,7 @@ use super::{Fields, timestamp};
 use crate::authority::{ClientEntry, CreatedClient};
 use crate::domain::{
     caller::Role,
+    identity::Identity,
     limits::{self, ClientLimits},
     policy::{ClientSettings, SessionLimitPolicy, User},
 };
@@ -26,6 +27,12 @@ type Setting = fn(&mut ClientSettings, &ClientSettings);
 const SETTINGS: &[(&str, Setting)] = &[
     ("name", |to, from| to.name.clone_from(&from.name)),
     ("roles", |to, from| to.roles.clone_from(&from.roles)),
+    ("spiffe_ids", |to, from| {
+        replace_identities(to, from, |one| matches!(one, Identity::Spiffe(_)));
+    }),
+    ("dns_names", |to, from| {
+        replace_identities(to, from, |one| matches!(one, Identity::Dns(_)));
+    }),
     ("scopes", |to, from| to.scopes.clone_from(&from.scopes)),
     ("audience", |to, from| {
         to.audience.clone_from(&from.audience);
@@ -54,6 +61,14 @@ const SETTINGS: &[(&str, Setting)] = &[
         to.session_limit_policy = from.session_limit_policy;
     }),
 ];
+
+/// Takes over the identities of one kind.
+fn replace_identities(to: &mut ClientSettings, from: &ClientSettings, kind: fn(&Identity) -> bool) {
+    to.identities.retain(|identity| !kind(identity));
+    let new = from.identities.iter().filter(|identity| kind(identity));
+    to.identities.extend(new.cloned());
+    to.identities.sort_unstable();
+}
 
 /// Settings of a new client: the name is needed.
 pub(in crate::grpc) fn settings(
@@ -120,6 +135,8 @@ fn read(fields: &mut Fields, message: v1::ClientSettings, bounds: &ClientBounds)
         rotation_grace,
         sessions_per_user,
         session_limit_policy,
+        spiffe_ids,
+        dns_names,
     } = message;
     let most = limits::CLIENT_AUDIENCE;
     let settings = ClientSettings {
@@ -127,6 +144,7 @@ fn read(fields: &mut Fields, message: v1::ClientSettings, bounds: &ClientBounds)
             .text("settings.name", name, limits::CLIENT_NAME_CHARS)
             .unwrap_or_default(),
         roles: read_roles(fields, &roles),
+        identities: read_identities(fields, &spiffe_ids, &dns_names),
         scopes: fields.terms("settings.scopes", scopes, limits::CLIENT_SCOPES),
         audience: fields.terms("settings.audience", audience, most),
         default_audience: fields.terms("settings.default_audience", default_audience, most),
@@ -204,6 +222,38 @@ fn read_roles(fields: &mut Fields, roles: &[i32]) -> Vec<Role> {
     read
 }
 
+fn read_identities(
+    fields: &mut Fields,
+    spiffe_ids: &[String],
+    dns_names: &[String],
+) -> Vec<Identity> {
+    let found = spiffe_ids.len() + dns_names.len();
+    if found > limits::CLIENT_IDENTITIES {
+        let why = format!(
+            "{found} with dns_names, at most {} are allowed",
+            limits::CLIENT_IDENTITIES
+        );
+        fields.refuse("settings.spiffe_ids", why);
+        return Vec::new();
+    }
+    let mut read = Vec::with_capacity(found);
+    let spiffe = spiffe_ids.iter().enumerate();
+    let spiffe = spiffe.map(|(at, id)| ("spiffe_ids", at, Identity::spiffe(id)));
+    let dns = dns_names.iter().enumerate();
+    let dns = dns.map(|(at, name)| ("dns_names", at, Identity::dns(name)));
+    for (field, at, identity) in spiffe.chain(dns) {
+        match identity {
+            Ok(identity) if read.contains(&identity) => {
+                fields.refuse(format!("settings.{field}[{at}]"), "repeats an earlier one");
+            }
+            Ok(identity) => read.push(identity),
+            Err(why) => fields.refuse(format!("settings.{field}[{at}]"), why.to_string()),
+        }
+    }
+    read.sort_unstable();
+    read
+}
+
 fn read_policy(fields: &mut Fields, policy: i32) -> SessionLimitPolicy {
     match v1::SessionLimitPolicy::try_from(policy) {
         Ok(v1::SessionLimitPolicy::Unspecified | v1::SessionLimitPolicy::Refuse) => {
@@ -253,7 +303,16 @@ fn written(settings: ClientSettings) -> v1::ClientSettings {
         SessionLimitPolicy::Refuse => v1::SessionLimitPolicy::Refuse,
         SessionLimitPolicy::EndLeastRecentlyUsed => v1::SessionLimitPolicy::EndLeastRecentlyUsed,
     };
+    let (mut spiffe_ids, mut dns_names) = (Vec::new(), Vec::new());
+    for identity in &settings.identities {
+        match identity {
+            Identity::Spiffe(id) => spiffe_ids.push(id.to_string()),
+            Identity::Dns(name) => dns_names.push(name.to_string()),
+        }
+    }
     v1::ClientSettings {
+        spiffe_ids,
+        dns_names,
         name: settings.name,
         roles: settings.roles.into_iter().map(role).collect(),
         scopes: settings.scopes.to_vec(),

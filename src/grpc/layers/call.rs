@@ -1,27 +1,29 @@
 //! The outermost layer: gives a call its id, its caller and its deadline, and sees
 //! how it ended.
 
-use super::{Deadlines, credentials, panics};
-use crate::authority::{Authority, Call};
+use super::{Deadlines, credentials, limits::Limits, panics};
+use crate::authority::{Authority, Call, Failure};
 use crate::domain::{
-    caller::{Access, Claim},
+    caller::{Access, Claim, Credentials},
     clock,
     refusal::Refusal,
 };
 use crate::grpc::{
     methods::{self, Deadline, Method},
     status,
+    transport::Peer,
 };
 use http::{HeaderMap, Request, Response};
 use std::{
     convert::Infallible,
     future::Future,
+    net::SocketAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
     time::{Duration, Instant},
 };
-use tonic::{Code, Status, body::Body, transport::server::TcpConnectInfo};
+use tonic::{Code, Status, body::Body};
 use tower::{Layer, Service};
 
 /// What the layer needs of the house.
@@ -29,6 +31,7 @@ use tower::{Layer, Service};
 pub(in crate::grpc) struct Edge {
     pub(in crate::grpc) authority: Arc<Authority>,
     pub(in crate::grpc) deadlines: Deadlines,
+    pub(in crate::grpc) limits: Limits,
 }
 
 /// Makes the layer's service.
@@ -124,13 +127,14 @@ impl Edge {
         if request.headers().contains_key("dpop") {
             return Err(status::dpop_not_configured());
         }
-        let peer = request
-            .extensions()
-            .get::<TcpConnectInfo>()
-            .and_then(TcpConnectInfo::remote_addr);
-        let credentials = credentials::read(request.headers(), &self.authority)
-            .inspect_err(|refusal: &Refusal| self.authority.refused_at_the_door(peer, refusal))
-            .map_err(|refusal| status::of_refusal(&refusal))?;
+        let peer = request.extensions().get::<Peer>().cloned();
+        let from = peer.as_ref().and_then(Peer::address);
+        let refused = |refusal: Refusal| status::of_refusal(&refusal);
+        self.limits.call().map_err(refused)?;
+        let credentials = self
+            .credentials(method, request.headers(), peer.as_ref())
+            .await
+            .map_err(|failure| self.refused(from, failure))?;
         let claim = Claim {
             credentials,
             access: method.access,
@@ -139,7 +143,7 @@ impl Edge {
         let call = Call {
             claim,
             arrived,
-            peer,
+            peer: from,
         };
         if !method.path.starts_with("/countersign.") {
             // A service that knows no callers, reflection: asked for here.
@@ -150,6 +154,52 @@ impl Edge {
         }
         request.extensions_mut().insert(call);
         Ok(())
+    }
+
+    /// Who calls, within the limits of that caller.
+    async fn credentials(
+        &self,
+        method: &Method,
+        headers: &HeaderMap,
+        peer: Option<&Peer>,
+    ) -> Result<Credentials, Failure> {
+        let from = peer.and_then(Peer::address);
+        let presented = credentials::read(headers, peer, &self.authority)?;
+        if let Some(why) = presented.ignored {
+            self.authority.instruments().ignored_header(why.name());
+        }
+        if !presented.is_recognised(&self.authority) {
+            // It may be nobody, and would cost a query to find out.
+            self.limits.failed(from)?;
+        }
+        let credentials = presented.credentials(&self.authority).await?;
+        self.limits.caller(credentials.client_id, method.class)?;
+        Ok(credentials)
+    }
+
+    /// The status of a call whose caller was not let in. One that fails too often from one
+    /// address is not written about any more.
+    fn refused(&self, from: Option<SocketAddr>, failure: Failure) -> Status {
+        let limited = matches!(failure, Failure::Refused(Refusal::RateLimited { .. }));
+        let failure = match failure {
+            Failure::Refused(refusal) if !limited => match self.limits.failed(from) {
+                Ok(()) => {
+                    self.authority.refused_at_the_door(from, &refusal);
+                    Failure::Refused(refusal)
+                }
+                Err(limited) => {
+                    self.authority.instruments().refused(&limited);
+                    limited.into()
+                }
+            },
+            failure => {
+                if let Failure::Refused(refusal) = &failure {
+                    self.authority.instruments().refused(refusal);
+                }
+                failure
+            }
+        };
+        status::of_failure(clock::uuid(), &failure)
     }
 
     /// How long the call may take: the server's own deadline, or the caller's if that

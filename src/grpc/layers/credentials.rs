@@ -1,22 +1,94 @@
-//! What proves who calls: `authorization: Basic`, the place where certificates and a
-//! mesh's header will join.
+//! What proves who calls: a client id and secret, a certificate, or the word of a proxy for
+//! one. Exactly one identity decides.
 
-use crate::authority::Authority;
-use crate::domain::{caller::Credentials, refusal::Refusal};
+use super::forwarded::{self, Ignored};
+use crate::authority::{Authority, Failure};
+use crate::domain::{caller::Credentials, identity::Identity, refusal::Refusal};
+use crate::grpc::transport::Peer;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{HeaderMap, header::AUTHORIZATION};
 use zeroize::Zeroizing;
 
-/// Reads a call's credentials. Their form and MAC are checked; no query is made.
-/// Exactly one identity decides.
-pub(super) fn read(headers: &HeaderMap, authority: &Authority) -> Result<Credentials, Refusal> {
+/// What a call carries, before anybody was asked about it.
+pub(super) struct Presented {
+    /// Client id and secret, their form and MAC checked.
+    secret: Option<Credentials>,
+    /// What the certificate names, or the proxy.
+    identities: Vec<Identity>,
+    /// Why the proxy's word was not heard.
+    pub(super) ignored: Option<Ignored>,
+}
+
+/// Reads what a call carries; no query is made.
+pub(super) fn read(
+    headers: &HeaderMap,
+    peer: Option<&Peer>,
+    authority: &Authority,
+) -> Result<Presented, Refusal> {
+    let forwarded = forwarded::read(headers);
+    let proxied = peer.is_some_and(Peer::is_proxy);
+    let (identities, ignored) = match forwarded {
+        // A proxy speaks for others, never for itself.
+        Some(Ok(identity)) if proxied => (vec![identity], None),
+        Some(Err(why)) if proxied => (Vec::new(), Some(why)),
+        None if proxied => (Vec::new(), None),
+        forwarded => {
+            let names = peer.and_then(|peer| peer.names().ok()).unwrap_or_default();
+            (names.to_vec(), forwarded.map(|_| Ignored::Untrusted))
+        }
+    };
     let mut values = headers.get_all(AUTHORIZATION).iter();
-    let value = values.next().ok_or(Refusal::CredentialsMissing)?;
-    if values.next().is_some() {
-        return Err(Refusal::CredentialsInvalid);
+    let secret = match (values.next(), values.next()) {
+        (None, _) => None,
+        (Some(_), Some(_)) => return Err(Refusal::CredentialsInvalid),
+        (Some(value), None) => {
+            let basic = basic(value.as_bytes()).ok_or(Refusal::CredentialsInvalid)?;
+            Some(authority.credentials(&basic.0, &basic.1)?)
+        }
+    };
+    if secret.is_none() && identities.is_empty() {
+        let unnamed = peer.is_some_and(|peer| peer.names().is_err());
+        return Err(if unnamed && !proxied {
+            Refusal::CredentialsInvalid
+        } else {
+            Refusal::CredentialsMissing
+        });
     }
-    let (client_id, secret) = basic(value.as_bytes()).ok_or(Refusal::CredentialsInvalid)?;
-    authority.credentials(&client_id, &secret)
+    Ok(Presented {
+        secret,
+        identities,
+        ignored,
+    })
+}
+
+impl Presented {
+    /// Whether the caller is one that was known a moment ago, or proves itself by a MAC.
+    pub(super) fn is_recognised(&self, authority: &Authority) -> bool {
+        self.secret.is_some() || authority.recognises(&self.identities)
+    }
+
+    /// The credentials. Only an identity that was not seen of late costs a query.
+    pub(super) async fn credentials(self, authority: &Authority) -> Result<Credentials, Failure> {
+        if let Some(secret) = self.secret {
+            let identity = match &self.identities[..] {
+                [] => None,
+                [identity] => Some(identity.clone()),
+                // Which of several names is a client's, only the database knows.
+                several => authority
+                    .identify(several)
+                    .await?
+                    .map(|(identity, _)| identity),
+            };
+            return Ok(Credentials { identity, ..secret });
+        }
+        let found = authority.identify(&self.identities).await?;
+        let (identity, client_id) = found.ok_or(Refusal::CredentialsInvalid)?;
+        Ok(Credentials {
+            client_id,
+            secret: None,
+            identity: Some(identity),
+        })
+    }
 }
 
 /// Reads `Basic base64(client_id ":" secret)` (RFC 7617 section 2); neither part has

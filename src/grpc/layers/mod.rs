@@ -2,9 +2,13 @@
 
 mod call;
 mod credentials;
+mod forwarded;
+mod limits;
 mod panics;
 
 pub(super) use call::{CallLayer, Edge};
+pub(super) use limits::Limits;
+pub use limits::Rates;
 
 use std::time::Duration;
 

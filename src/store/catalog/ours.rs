@@ -17,7 +17,7 @@ pub struct OwnTable {
 const TIME: &str = "timestamp with time zone";
 
 /// Our tables at the newest migration. A newer schema may have more.
-pub const OURS: [OwnTable; 8] = [
+pub const OURS: [OwnTable; 9] = [
     OwnTable {
         key: "countersign.authority",
         columns: &[
@@ -60,6 +60,10 @@ pub const OURS: [OwnTable; 8] = [
             ("created_at", TIME),
             ("retired_at", TIME),
         ],
+    },
+    OwnTable {
+        key: "countersign.client_identity",
+        columns: &[("identity", "text"), ("client_id", "uuid")],
     },
     OwnTable {
         key: "countersign.account",

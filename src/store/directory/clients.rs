@@ -1,6 +1,6 @@
 //! `public.oauth_clients` and `countersign.client`.
 
-use super::{Administered, secrets};
+use super::{Administered, identities, secrets};
 use crate::domain::{
     event::{Event, EventKind, Origin},
     policy::{Client, ClientSettings, SecretInfo, SessionLimitPolicy},
@@ -61,6 +61,9 @@ pub(crate) async fn create(
     if let Err(refusal) = accepted(connection, &new.settings).await? {
         return Ok(Err(refusal));
     }
+    if let Err(refusal) = identities::claim(connection, &[], &new.settings.identities).await? {
+        return Ok(Err(refusal));
+    }
     match connection
         .execute(statements::CLIENTS_LINK, &[&new.client_id])
         .await
@@ -83,6 +86,7 @@ pub(crate) async fn create(
     let Some(client) = created else {
         return Ok(Err(Refusal::ClientExists(new.client_id)));
     };
+    identities::replace(connection, client.client_id, &[], &new.settings.identities).await?;
     told(connection, EventKind::ClientCreated, new.client_id, origin).await?;
     secrets::insert(
         connection,
@@ -119,9 +123,11 @@ pub(crate) async fn list(
         .collect::<Result<_, _>>()?;
     let ids: Vec<_> = clients.iter().map(|client| client.client_id).collect();
     let mut secrets = secrets::of_clients(connection, &ids).await?;
+    let mut identities = identities::of_clients(connection, &ids).await?;
     let entries = clients
         .into_iter()
-        .map(|client| {
+        .map(|mut client| {
+            client.settings.identities = identities.remove(&client.client_id).unwrap_or_default();
             let secrets = secrets.remove(&client.client_id).unwrap_or_default();
             ClientEntry { client, secrets }
         })
@@ -139,10 +145,18 @@ pub(crate) async fn update(
     let Some(before) = one(connection, statements::CLIENTS_LOCK, &[&client_id]).await? else {
         return Ok(Err(Refusal::ClientNotFound(client_id)));
     };
-    let settings = change(before.settings);
+    let mut stand = before.settings;
+    let mut identities = identities::of_clients(connection, &[client_id]).await?;
+    stand.identities = identities.remove(&client_id).unwrap_or_default();
+    let had = stand.identities.clone();
+    let settings = change(stand);
     if let Err(refusal) = accepted(connection, &settings).await? {
         return Ok(Err(refusal));
     }
+    if let Err(refusal) = identities::claim(connection, &had, &settings.identities).await? {
+        return Ok(Err(refusal));
+    }
+    identities::replace(connection, client_id, &had, &settings.identities).await?;
     let updated = write(connection, statements::CLIENTS_UPDATE, client_id, &settings).await?;
     let Some(client) = updated else {
         return Ok(Err(Refusal::ClientNotFound(client_id)));
@@ -187,8 +201,10 @@ pub(crate) async fn cut_off(
 /// The entry of a client that was just read.
 pub(super) async fn entry(
     connection: &Connection,
-    client: Client,
+    mut client: Client,
 ) -> Result<ClientEntry, StoreError> {
+    let mut identities = identities::of_clients(connection, &[client.client_id]).await?;
+    client.settings.identities = identities.remove(&client.client_id).unwrap_or_default();
     let mut secrets = secrets::of_clients(connection, &[client.client_id]).await?;
     let secrets = secrets.remove(&client.client_id).unwrap_or_default();
     Ok(ClientEntry { client, secrets })
@@ -291,6 +307,7 @@ pub(crate) fn client_or_null(columns: &mut Columns<'_>) -> Result<Option<Client>
     let settings = ClientSettings {
         name: columns.take()?,
         roles: callers::roles(columns)?,
+        identities: Vec::new(),
         scopes: Scopes::trusted(columns.take()?),
         audience: Audience::trusted(columns.take()?),
         default_audience: Audience::trusted(columns.take()?),

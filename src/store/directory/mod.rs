@@ -1,12 +1,14 @@
 //! Clients, their secrets, and users.
 
 mod clients;
+mod identities;
 mod secrets;
 mod users;
 
 pub use clients::{ClientEntry, NewClient};
 pub(super) use clients::{CutOff, client_or_null};
 pub(super) use clients::{create, cut_off as cut_off_client, get, list, update};
+pub(super) use identities::clients as clients_of;
 pub(super) use secrets::{add as add_secret, retire as retire_secret};
 pub(super) use users::{
     Registration, change as change_user, cut_off as cut_off_user, get as get_user,

@@ -3,6 +3,7 @@
 use super::{
     Administered,
     clients::{self, ClientEntry},
+    identities,
 };
 use crate::domain::{
     event::{Event, EventKind, Origin},
@@ -61,13 +62,11 @@ pub(crate) async fn retire(
         return if known.is_empty() {
             Ok(Err(Refusal::SecretNotFound(secret_id)))
         } else {
-            Ok(Ok(ClientEntry {
-                client,
-                secrets: live,
-            }))
+            clients::entry(connection, client).await.map(Ok)
         };
     }
-    if live.len() == 1 {
+    let other_way = identities::of_clients(connection, &[client_id]).await?;
+    if live.len() == 1 && other_way.is_empty() {
         return Ok(Err(Refusal::LastSecret));
     }
     connection

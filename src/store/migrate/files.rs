@@ -15,7 +15,7 @@ pub struct MigrationFile {
 }
 
 /// All migrations, in order.
-pub static FILES: [MigrationFile; 2] = [
+pub static FILES: [MigrationFile; 3] = [
     MigrationFile {
         version: 1,
         name: "documented_tables",
@@ -25,6 +25,11 @@ pub static FILES: [MigrationFile; 2] = [
         version: 2,
         name: "countersign",
         sql: include_str!("../../../sql/migrations/0002_countersign.sql"),
+    },
+    MigrationFile {
+        version: 3,
+        name: "identities",
+        sql: include_str!("../../../sql/migrations/0003_identities.sql"),
     },
 ];
 

@@ -223,7 +223,8 @@ impl Writes {
                         subject,
                         reason: EndReason::Reused,
                         origin: Origin {
-                            actor: Some(ask.claim.credentials.client_id),
+                            // Only the grant's own client gets this far.
+                            actor: Some(client_id),
                             call: Some(ask.claim.call),
                         },
                     });
@@ -246,7 +247,7 @@ impl Writes {
             version: i32::try_from(ask.token.counter()).unwrap_or(i32::MAX),
             parent: ask.token.digest().0,
             child: success.successor.digest().0,
-            client_id: ask.claim.credentials.client_id,
+            client_id: success.client_id,
             subject: success.subject,
             at: success.at,
             user_agent: ask.user_agent.clone(),
@@ -258,7 +259,7 @@ impl Writes {
         self.tokens.push(NewToken {
             digest: ask.access.digest(),
             token_id: ask.token_id,
-            client_id: ask.claim.credentials.client_id,
+            client_id: success.client_id,
             subject: Some(success.subject),
             scopes: success.scopes.clone(),
             audience: success.audience.clone(),
