@@ -1,7 +1,11 @@
 //! Programs in another language that share no code with the server.
 
 use crate::support::dev::Dev;
-use std::{env, path::Path, process::Command};
+use std::{env, path::Path, time::Duration};
+use tokio::process::Command;
+
+/// How long a program may take, on a machine that is busy with other tests.
+const PATIENCE: Duration = Duration::from_mins(3);
 
 /// A program of `tests/clients/` in the environment that `tests/run` made.
 fn python(program: &str) -> Command {
@@ -15,8 +19,9 @@ fn python(program: &str) -> Command {
     command
 }
 
-fn passes(mut command: Command) {
-    let output = command.output().unwrap();
+async fn passes(mut command: Command) {
+    let output = tokio::time::timeout(PATIENCE, command.kill_on_drop(true).output());
+    let output = output.await.expect("it ends").unwrap();
     let (out, err) = (
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr),
@@ -31,11 +36,11 @@ async fn a_client_in_another_language_agrees_with_every_call() {
     let stubs = env::var("COUNTERSIGN_TEST_STUBS").expect("tests/run makes the stubs");
     let mut client = python("foreign.py");
     client.arg(stubs).arg(place.path().join("dev.json"));
-    passes(client);
+    passes(client).await;
     assert!(dev.stop().await.success);
 }
 
-#[test]
-fn an_implementation_in_another_language_agrees_with_every_vector() {
-    passes(python("check_vectors.py"));
+#[tokio::test]
+async fn an_implementation_in_another_language_agrees_with_every_vector() {
+    passes(python("check_vectors.py")).await;
 }
