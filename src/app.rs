@@ -89,7 +89,7 @@ pub async fn build(config: &Config, ring: Arc<KeyRing>) -> Result<Bound, AppErro
     };
     health.tell(false).await;
     let router = grpc::services(&authority, health.reporter.clone(), edge_options(config))?;
-    let listening = listening::listen(config).await?;
+    let listening = Box::pin(listening::listen(config)).await?;
     let purging = config.purge.enabled.then(|| Purging {
         purger: authority.purger(PurgeOptions {
             batch: config.purge.batch,

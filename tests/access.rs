@@ -16,16 +16,23 @@ use prost_types::FileDescriptorSet;
 use std::collections::BTreeSet;
 use tonic::{Code, client::Grpc};
 use tonic_prost::ProstCodec;
+use tonic_types::StatusExt as _;
 
-/// Calls a method with an empty message.
-async fn call(caller: &Caller, path: &'static str) -> Code {
+/// Calls a method with an empty message: code and reason.
+async fn call(caller: &Caller, path: &'static str) -> (Code, String) {
     let mut grpc = Grpc::new(caller.channel());
     grpc.ready().await.unwrap();
     let path = PathAndQuery::from_static(path);
     let codec: ProstCodec<(), ()> = ProstCodec::default();
     match grpc.unary(caller.request(()), path, codec).await {
-        Ok(_) => Code::Ok,
-        Err(status) => status.code(),
+        Ok(_) => (Code::Ok, String::new()),
+        Err(status) => {
+            let reason = status
+                .get_error_details()
+                .error_info()
+                .map(|info| info.reason.clone());
+            (status.code(), reason.unwrap_or_default())
+        }
     }
 }
 
@@ -39,7 +46,9 @@ fn let_through(code: Code) -> bool {
 
 #[tokio::test]
 async fn the_table_of_methods_holds_for_every_role_and_for_nobody() {
-    let at = Deployment::start().await;
+    // Strangers fail often here.
+    let unlimited = [("COUNTERSIGN_LIMITS_FAILED_AUTHENTICATIONS", "0")];
+    let at = Deployment::start_with(1, &unlimited).await;
     let roles = [
         (Role::Issuer, DomainRole::Issuer),
         (Role::Introspector, DomainRole::Introspector),
@@ -66,12 +75,16 @@ async fn the_table_of_methods_holds_for_every_role_and_for_nobody() {
         at.caller(&admin.id, unknown.plaintext().reveal()),
         at.caller(&callers[0].0.id, unknown.plaintext().reveal()),
     ];
+    let mut matrix = Vec::new();
     for method in methods::TABLE
         .iter()
         .filter(|method| !method.path.ends_with("/Watch"))
     {
-        for stranger in &strangers {
-            let code = call(stranger, method.path).await;
+        for (n, stranger) in strangers.iter().enumerate() {
+            let (code, reason) = call(stranger, method.path).await;
+            if n == 0 {
+                matrix.push(format!("{} nobody {code:?} {reason}", method.path));
+            }
             let open = method.access == Access::Open;
             assert_eq!(
                 code == Code::Unauthenticated,
@@ -81,7 +94,9 @@ async fn the_table_of_methods_holds_for_every_role_and_for_nobody() {
             );
         }
         for (caller, role) in &callers {
-            let code = call(caller, method.path).await;
+            let (code, reason) = call(caller, method.path).await;
+            let name = role.map_or("none", DomainRole::name);
+            matrix.push(format!("{} {name} {code:?} {reason}", method.path));
             let may = match method.access {
                 Access::Open | Access::Authenticated => true,
                 Access::AnyOf(roles) => role.is_some_and(|role| roles.contains(&role)),
@@ -94,6 +109,17 @@ async fn the_table_of_methods_holds_for_every_role_and_for_nobody() {
             );
         }
     }
+    let lines: Vec<_> = matrix.iter().map(|line| line.trim_end()).collect();
+    let matrix = lines.join(
+        "
+",
+    ) + "
+";
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/snapshots/access.txt");
+    if std::env::var_os("COUNTERSIGN_TEST_BLESS").is_some() {
+        std::fs::write(path, &matrix).unwrap();
+    }
+    assert_eq!(matrix, std::fs::read_to_string(path).unwrap());
 }
 
 #[test]

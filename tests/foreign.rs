@@ -8,7 +8,7 @@ use tokio::process::Command;
 const PATIENCE: Duration = Duration::from_mins(3);
 
 /// A program of `tests/clients/` in the environment that `tests/run` made.
-fn python(program: &str) -> Command {
+pub fn python(program: &str) -> Command {
     let python = env::var("COUNTERSIGN_TEST_PYTHON")
         .expect("COUNTERSIGN_TEST_PYTHON: tests/run installs what this test needs");
     let mut command = Command::new(python);
@@ -19,7 +19,7 @@ fn python(program: &str) -> Command {
     command
 }
 
-async fn passes(mut command: Command) {
+pub async fn passes(mut command: Command) {
     let output = tokio::time::timeout(PATIENCE, command.kill_on_drop(true).output());
     let output = output.await.expect("it ends").unwrap();
     let (out, err) = (

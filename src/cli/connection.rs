@@ -14,7 +14,7 @@ use tonic::{
     Request, Status,
     metadata::{Ascii, MetadataValue},
     service::{Interceptor, interceptor::InterceptedService},
-    transport::{Channel, Endpoint},
+    transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity},
 };
 use uuid::Uuid;
 
@@ -50,6 +50,8 @@ pub struct CallOptions {
     /// The `dev.json` that `countersign dev` wrote, for --as
     #[arg(long, global = true, value_name = "PATH")]
     pub(super) dev_json: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) tls: TlsOptions,
     /// How long to wait for an answer
     #[arg(long, global = true, value_name = "DURATION")]
     #[arg(default_value = "5s", value_parser = input::timeout)]
@@ -58,6 +60,28 @@ pub struct CallOptions {
     #[arg(id = "json", long = "json", global = true, action = ArgAction::SetTrue)]
     #[arg(value_parser = BoolishValueParser::new().map(Json::stdout))]
     pub(super) json_to: Json,
+}
+
+/// How an https target is trusted, and how it trusts us.
+#[derive(Args, Default)]
+#[expect(clippy::struct_field_names, reason = "they are the flags")]
+pub struct TlsOptions {
+    /// The authorities that an https target's certificate is from (PEM)
+    #[arg(long, global = true, value_name = "PATH", env = "COUNTERSIGN_CA_FILE")]
+    pub(super) ca_file: Option<PathBuf>,
+    /// A certificate that proves the client that calls, with or without a secret (PEM)
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        env = "COUNTERSIGN_CERTIFICATE_FILE"
+    )]
+    #[arg(requires = "key_file")]
+    pub(super) certificate_file: Option<PathBuf>,
+    /// The key of that certificate (PEM)
+    #[arg(long, global = true, value_name = "PATH", env = "COUNTERSIGN_KEY_FILE")]
+    #[arg(requires = "certificate_file")]
+    pub(super) key_file: Option<PathBuf>,
 }
 
 /// Where JSON goes. One type for the flag of most commands and for the file of `bench`,
@@ -99,7 +123,7 @@ impl Connection {
     pub async fn open(options: &CallOptions, stdin: &mut Stdin) -> Result<Self, Failure> {
         let credentials = Credentials::find(options, &|name| env::var_os(name), stdin)?;
         let target = credentials.target.as_deref().unwrap_or(DEFAULT_TARGET);
-        let channel = connect(target, options.timeout).await?;
+        let channel = connect(target, options).await?;
         let authorize = Authorize {
             header: credentials.header()?,
             timeout: options.timeout,
@@ -118,8 +142,8 @@ impl Connection {
         self.channel.clone()
     }
 
-    /// What proves the caller.
-    pub fn authorization(&self) -> MetadataValue<Ascii> {
+    /// The secret that proves the caller, where it has one.
+    pub fn authorization(&self) -> Option<MetadataValue<Ascii>> {
         self.authorize.header.clone()
     }
 
@@ -133,38 +157,54 @@ impl Connection {
 /// Adds the credentials and the deadline to every call.
 #[derive(Clone)]
 pub struct Authorize {
-    header: MetadataValue<Ascii>,
+    header: Option<MetadataValue<Ascii>>,
     timeout: Duration,
 }
 
 impl Interceptor for Authorize {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        request
-            .metadata_mut()
-            .insert("authorization", self.header.clone());
+        if let Some(header) = &self.header {
+            request
+                .metadata_mut()
+                .insert("authorization", header.clone());
+        }
         request.set_timeout(self.timeout);
         Ok(request)
     }
 }
 
 /// Connects to a server.
-pub(super) async fn connect(target: &str, timeout: Duration) -> Result<Channel, Failure> {
-    endpoint(target)?
-        .connect_timeout(timeout)
+pub(super) async fn connect(target: &str, options: &CallOptions) -> Result<Channel, Failure> {
+    endpoint(target, &options.tls)?
+        .connect_timeout(options.timeout)
         .connect()
         .await
         .map_err(|error| Failure::unreachable(target, &error))
 }
 
-fn endpoint(target: &str) -> Result<Endpoint, Failure> {
+fn endpoint(target: &str, tls: &TlsOptions) -> Result<Endpoint, Failure> {
     let bad = |why: &str| Failure::Input(format!("the target `{target}`: {why}"));
     let endpoint = Endpoint::from_shared(target.to_owned())
         .map_err(|_| bad("expected an address like http://127.0.0.1:7300"))?;
     match endpoint.uri().scheme_str() {
+        Some("http") if tls.certificate_file.is_some() => {
+            Err(bad("a certificate can be shown to https:// alone"))
+        }
         Some("http") => Ok(endpoint),
-        Some("https") => Err(bad(
-            "this client speaks no TLS; go through the mesh, a port-forward or a proxy",
-        )),
+        Some("https") => {
+            let Some(ca_file) = &tls.ca_file else {
+                return Err(bad("https needs --ca-file"));
+            };
+            let mut config = ClientTlsConfig::new()
+                .ca_certificate(Certificate::from_pem(&*input::read_file(ca_file)?));
+            if let (Some(certificate), Some(key)) = (&tls.certificate_file, &tls.key_file) {
+                let (certificate, key) = (input::read_file(certificate)?, input::read_file(key)?);
+                config = config.identity(Identity::from_pem(&*certificate, &*key));
+            }
+            endpoint
+                .tls_config(config)
+                .map_err(|error| bad(&format!("{error}: are the files PEM?")))
+        }
         _ => Err(bad("expected an address like http://127.0.0.1:7300")),
     }
 }
@@ -175,9 +215,10 @@ mod tests {
 
     #[test]
     fn a_target_is_an_http_address() {
-        assert!(endpoint("http://[::1]:7300").is_ok());
+        let tls = TlsOptions::default();
+        assert!(endpoint("http://[::1]:7300", &tls).is_ok());
         for bad in ["", "localhost", "localhost:7300", "https://a", "ftp://a"] {
-            assert!(endpoint(bad).is_err(), "{bad}");
+            assert!(endpoint(bad, &tls).is_err(), "{bad}");
         }
     }
 }

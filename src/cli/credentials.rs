@@ -32,8 +32,7 @@ pub struct Credentials {
     pub target: Option<String>,
     /// The user that `dev.json` names.
     pub subject: Option<Uuid>,
-    client_id: Uuid,
-    secret: Zeroizing<String>,
+    secret: Option<(Uuid, Zeroizing<String>)>,
 }
 
 impl Credentials {
@@ -73,8 +72,7 @@ impl Credentials {
         Ok(Self {
             target: Some(options.target.clone().unwrap_or(dev.endpoint)),
             subject: dev.subject,
-            client_id: client.client_id,
-            secret: client.client_secret.clone(),
+            secret: Some((client.client_id, client.client_secret.clone())),
         })
     }
 
@@ -90,6 +88,14 @@ impl Credentials {
         let client_id = match (options.client_id, variable(env, CLIENT_ID)?) {
             (Some(id), _) => id,
             (None, Some(text)) => input::uuid(CLIENT_ID, &text)?,
+            // The certificate says it.
+            (None, None) if options.tls.certificate_file.is_some() => {
+                return Ok(Self {
+                    target,
+                    subject: None,
+                    secret: None,
+                });
+            }
             (None, None) => {
                 return Err(Failure::Input(format!(
                     "who calls? Give --client-id or {CLIENT_ID}, or --as with --dev-json"
@@ -104,20 +110,23 @@ impl Credentials {
         Ok(Self {
             target,
             subject: None,
-            client_id,
-            secret,
+            secret: Some((client_id, secret)),
         })
     }
 
-    /// The value of `authorization` (RFC 7617), marked sensitive.
-    pub fn header(&self) -> Result<MetadataValue<Ascii>, Failure> {
-        let pair = Zeroizing::new(format!("{}:{}", self.client_id, *self.secret));
+    /// The value of `authorization` (RFC 7617), marked sensitive; `None` where a certificate
+    /// alone proves the caller.
+    pub fn header(&self) -> Result<Option<MetadataValue<Ascii>>, Failure> {
+        let Some((client_id, secret)) = &self.secret else {
+            return Ok(None);
+        };
+        let pair = Zeroizing::new(format!("{client_id}:{}", **secret));
         let encoded = Zeroizing::new(BASE64.encode(pair.as_bytes()));
         let header = Zeroizing::new(format!("Basic {}", *encoded));
         let mut value = MetadataValue::try_from(header.as_str())
             .map_err(|_| bad("the client secret cannot be sent"))?;
         value.set_sensitive(true);
-        Ok(value)
+        Ok(Some(value))
     }
 }
 

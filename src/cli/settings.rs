@@ -69,10 +69,6 @@ enum SessionLimit {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum Setting {
     Roles,
-    #[value(alias = "spiffe_ids")]
-    SpiffeIds,
-    #[value(alias = "dns_names")]
-    DnsNames,
     Scopes,
     Audience,
     #[value(alias = "default_audience")]
@@ -91,6 +87,10 @@ pub enum Setting {
     SessionsPerUser,
     #[value(alias = "session_limit_policy")]
     SessionLimit,
+    #[value(alias = "spiffe_ids")]
+    SpiffeIds,
+    #[value(alias = "dns_names")]
+    DnsNames,
 }
 
 impl Setting {

@@ -53,12 +53,15 @@ pub(super) async fn run(args: VerifyArgs, options: &CallOptions) -> Result<Exit,
     let calls = Connection::open(options, &mut Stdin::default()).await?;
     let mut servers = vec![calls.channel()];
     for replica in &args.replica {
-        servers.push(connect(replica, options.timeout).await?);
+        servers.push(connect(replica, options).await?);
     }
+    let admin = calls.authorization().ok_or_else(|| {
+        Failure::Input("verify calls with the secret of an admin, not with a certificate".into())
+    })?;
     let duration = Duration::from_secs(args.seconds);
     let plan = Plan {
         servers,
-        admin: calls.authorization(),
+        admin,
         concurrency: args.concurrency.into(),
         duration,
         operations: u64::MAX,

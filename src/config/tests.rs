@@ -280,3 +280,74 @@ fn only_sections_and_settings_stand_in_the_file() {
         ]
     );
 }
+
+/// The problems of some flags beside what is needed, without their origins.
+fn problems(flags: &[&str]) -> Vec<String> {
+    let lines = refused(None, &[URL, KEYS], flags);
+    let key = |line: &str| line.split(' ').next().unwrap_or_default().to_owned();
+    lines.iter().map(|line| key(line)).collect()
+}
+
+#[test]
+fn certificates_come_whole_and_from_one_source() {
+    let pair = ["--tls-certificate-file=a", "--tls-key-file=b"];
+    let required = "--tls-client-certificates=required";
+    let with = |more: &[&'static str]| [pair.as_slice(), more].concat();
+    for fine in [
+        with(&[]),
+        with(&["--tls-client-ca-file=c", required]),
+        vec!["--tls-workload-api=unix:///a", required],
+    ] {
+        assert!(load(None, &[URL, KEYS], &fine).is_ok(), "{fine:?}");
+    }
+    for (flags, keys) in [
+        (vec![pair[0]], vec!["tls.certificate_file"]),
+        (vec![pair[1]], vec!["tls.key_file"]),
+        (with(&[required]), vec!["tls.client_certificates"]),
+        (vec![required], vec!["tls.client_certificates"]),
+        (vec!["--tls-client-ca-file=c"], vec!["tls.client_ca_file"]),
+        (
+            vec!["--tls-workload-api=unix:///a", "--tls-trust-domain=a"],
+            vec!["tls.trust_domain"],
+        ),
+        (
+            with(&["--tls-workload-api=unix:///a"]),
+            vec!["tls.certificate_file", "tls.key_file"],
+        ),
+        (vec!["--tls-min-version=1.1"], vec!["tls.min_version"]),
+    ] {
+        assert_eq!(problems(&flags), keys, "{flags:?}");
+    }
+}
+
+#[test]
+fn a_proxy_is_named_or_near() {
+    let peers = |peers| {
+        let flags = [
+            "--tls-certificate-file=a",
+            "--tls-key-file=b",
+            "--tls-client-ca-file=c",
+            "--tls-client-certificates=optional",
+            peers,
+        ];
+        load(None, &[URL, KEYS], &flags).is_ok()
+    };
+    assert!(peers("--forwarded-peers=spiffe://a/b,dns:c.d"));
+    assert!(!peers("--forwarded-peers=gateway"));
+    assert!(!peers("--forwarded-peers=spiffe://a"));
+    assert_eq!(problems(&["--forwarded-peers=dns:a"]), ["forwarded.peers"]);
+    let listen = |at: &str| {
+        let flag = format!("--forwarded-listen={at}");
+        load(None, &[URL, KEYS], &[&flag]).is_ok()
+    };
+    assert!(listen("127.0.0.1:0") && listen("[::1]:7301") && listen("unix:/run/x"));
+    for bad in [
+        "0.0.0.0:7301",
+        "10.0.0.1:1",
+        "unix:x",
+        "/run/x",
+        "localhost:1",
+    ] {
+        assert!(!listen(bad), "{bad}");
+    }
+}

@@ -1,6 +1,7 @@
 //! mTLS (RFC 8705 section 2, SPIFFE X.509-SVID).
 
 use super::{DOMAIN, Mesh, proved_by, taken_for};
+use crate::foreign::{passes, python};
 use crate::support::{
     certificates::{Authority, dns, uri},
     server::{Deployment, answer},
@@ -196,7 +197,7 @@ async fn what_the_authorities_did_not_sign_for_now_gets_no_connection() {
         };
         let caller = Deployment::over(&mesh.at.nobody(), channel);
         let answer = caller.issue(v1::IssueTokenRequest::default()).await;
-        answer.unwrap_err().reason.is_empty()
+        answer.is_err_and(|refused| refused.reason.is_empty())
     };
     assert!(refused(None).await);
     let stranger = Authority::new(DOMAIN).sign(&[uri(LOGIN)]);
@@ -226,4 +227,68 @@ async fn a_peer_that_never_shakes_hands_keeps_nobody_waiting() {
     }
     let connected = tokio::time::timeout(Duration::from_secs(5), mesh.connect(None)).await;
     connected.unwrap().unwrap();
+}
+
+/// Certificate and key of a client, and the server's authority, as files.
+fn as_files(mesh: &Mesh) -> [String; 3] {
+    let pair = mesh.authority.sign(&[uri(LOGIN)]);
+    let file = |name: &str, text: &str| {
+        let path = mesh.files.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    [
+        file("login.crt", &pair.certificate),
+        file("login.key", &pair.key),
+        file("server-ca.crt", &mesh.authority.pem),
+    ]
+}
+
+#[tokio::test]
+async fn the_command_line_calls_with_a_certificate() {
+    let mesh = Mesh::start(&[("COUNTERSIGN_TLS_CLIENT_CERTIFICATES", "required")]).await;
+    let login = mesh.at.client_with(proved_by(&[LOGIN], &[])).await;
+    let [certificate, key, ca] = as_files(&mesh);
+    let target = format!("https://localhost:{}", mesh.port);
+    let run = async |arguments: &[&str]| {
+        let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_countersign"))
+            .args(["token", "issue", "--json", "--target", &target])
+            .args(arguments)
+            .output()
+            .await
+            .unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (text(output.stdout), text(output.stderr))
+    };
+    let (out, err) = run(&[
+        "--ca-file",
+        &ca,
+        "--certificate-file",
+        &certificate,
+        "--key-file",
+        &key,
+    ])
+    .await;
+    let issued: serde_json::Value = serde_json::from_str(&out).expect(&err);
+    let token = issued["access_token"].as_str().unwrap();
+    assert_eq!(mesh.at.admin().introspect(token).await.client_id, login.id);
+    let (_, err) = run(&["--certificate-file", &certificate, "--key-file", &key]).await;
+    assert!(err.contains("https needs --ca-file"), "{err}");
+    let (_, err) = run(&["--ca-file", &ca, "--certificate-file", &certificate]).await;
+    assert!(err.contains("--key-file"), "{err}");
+}
+
+/// A client that shares no code with the server, and none of its TLS.
+#[tokio::test]
+async fn a_client_in_another_language_proves_itself_by_its_certificate() {
+    let mesh = Mesh::start(&[("COUNTERSIGN_TLS_CLIENT_CERTIFICATES", "required")]).await;
+    let login = mesh.at.client_with(proved_by(&[LOGIN], &[])).await;
+    let stubs = std::env::var("COUNTERSIGN_TEST_STUBS").expect("tests/run makes the stubs");
+    let mut client = python("certificates.py");
+    client
+        .arg(stubs)
+        .arg(mesh.port.to_string())
+        .args(as_files(&mesh))
+        .arg(login.id);
+    passes(client).await;
 }

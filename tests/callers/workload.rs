@@ -39,12 +39,12 @@ struct X509SvidResponse {
 struct X509Svid {
     #[prost(string, tag = "1")]
     spiffe_id: String,
-    /// The chain in DER.
+    /// `x509_svid`: the chain in DER.
     #[prost(bytes = "vec", tag = "2")]
-    x509_svid: Vec<u8>,
-    /// The key in PKCS#8 DER.
+    chain: Vec<u8>,
+    /// `x509_svid_key`: the key in PKCS#8 DER.
     #[prost(bytes = "vec", tag = "3")]
-    x509_svid_key: Vec<u8>,
+    key: Vec<u8>,
     /// The authorities of its trust domain in DER.
     #[prost(bytes = "vec", tag = "4")]
     bundle: Vec<u8>,
@@ -98,8 +98,8 @@ fn svid(authority: &Authority) -> X509SvidResponse {
     X509SvidResponse {
         svids: vec![X509Svid {
             spiffe_id: SERVER.into(),
-            x509_svid: pair.certificate_der,
-            x509_svid_key: pair.key_der,
+            chain: pair.certificate_der,
+            key: pair.key_der,
             bundle: authority.der.clone(),
         }],
     }
@@ -107,6 +107,9 @@ fn svid(authority: &Authority) -> X509SvidResponse {
 
 #[tokio::test]
 async fn the_servers_identity_comes_from_the_agent_and_changes_with_it() {
+    tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::DEBUG)
+        .init();
     let (first, second) = (Authority::new(DOMAIN), Authority::new(DOMAIN));
     let home = tempfile::TempDir::new().unwrap();
     let socket = home.path().join("agent.sock");

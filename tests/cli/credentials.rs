@@ -102,7 +102,7 @@ async fn what_contradicts_itself_or_is_missing_is_bad_input() {
         (
             &["client", "list", "--target", "https://a"][..],
             credentials,
-            "TLS",
+            "https needs --ca-file",
         ),
         (&as_and_id[..], &[][..], "--as"),
         (

@@ -29,7 +29,8 @@ async fn create_sends_the_settings_and_prints_the_secret_once() {
         client_secret: "cs_cs_new".to_owned(),
     });
     let words = "client create --name edge --id 0198c0de-0000-7000-8000-000000000003 \
-        --role issuer --role revoker --scope a --audience https://a --default-audience https://b \
+        --role issuer --role revoker --spiffe-id spiffe://example.org/edge \
+        --dns-name edge.example.org --scope a --audience https://a --default-audience https://b \
         --introspection-audience https://c --access-token-ttl 5m --session-ttl 30d \
         --idle-timeout 1h --rotation-grace 0s --sessions-per-user 3 \
         --session-limit end-least-recently-used";

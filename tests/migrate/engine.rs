@@ -25,7 +25,11 @@ async fn an_empty_database_is_exact_after_migrating_and_migrating_again_changes_
     let report = migrated(&database).await;
     assert_eq!(
         report.applied,
-        ["0001_documented_tables", "0002_countersign"]
+        [
+            "0001_documented_tables",
+            "0002_countersign",
+            "0003_identities"
+        ]
     );
     assert_eq!(report.repaired, [""; 0]);
     assert_eq!(report.tolerated, []);
@@ -195,8 +199,8 @@ async fn another_text_of_a_migration_and_a_newer_schema_are_refused() {
 
     run(
         &client,
-        "INSERT INTO countersign.migration_history VALUES (4, 'later', '2030-01-01T00:00:00Z', '1');
-         UPDATE countersign.authority SET schema_version = 4, lowest_binary = '0.2.0'",
+        "INSERT INTO countersign.migration_history VALUES (5, 'later', '2030-01-01T00:00:00Z', '1');
+         UPDATE countersign.authority SET schema_version = 5, lowest_binary = '0.2.0'",
     )
     .await;
     let error = try_migrate(&database).await.expect_err("a newer schema");
@@ -204,8 +208,8 @@ async fn another_text_of_a_migration_and_a_newer_schema_are_refused() {
         matches!(
             error,
             MigrateError::NewerSchema {
-                found: 4,
-                newest: 2
+                found: 5,
+                newest: 3
             }
         ),
         "{error}"
@@ -213,7 +217,7 @@ async fn another_text_of_a_migration_and_a_newer_schema_are_refused() {
     assert_eq!(
         schema_state(&mut client).await.expect("a state"),
         SchemaState::Newer {
-            found: 4,
+            found: 5,
             lowest_binary: String::from("0.2.0")
         }
     );
@@ -222,12 +226,12 @@ async fn another_text_of_a_migration_and_a_newer_schema_are_refused() {
 
     run(
         &client,
-        "UPDATE countersign.authority SET schema_version = 3, lowest_binary = '0.1.0'",
+        "UPDATE countersign.authority SET schema_version = 4, lowest_binary = '0.1.0'",
     )
     .await;
     assert_eq!(
         schema_state(&mut client).await.expect("a state"),
-        SchemaState::Next { found: 3 }
+        SchemaState::Next { found: 4 }
     );
     run(
         &client,

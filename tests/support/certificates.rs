@@ -42,7 +42,7 @@ impl Authority {
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
         params.subject_alt_names = vec![uri(id)];
         // Authorities with one name would be taken for each other.
-        let name = format!("test {}", uuid::Uuid::new_v4());
+        let name = format!("test {}", countersign::domain::clock::uuid());
         params.distinguished_name.push(DnType::CommonName, name);
         let key = KeyPair::generate().unwrap();
         let certificate = params.self_signed(&key).unwrap();
@@ -66,6 +66,8 @@ impl Authority {
     ) -> Pair {
         let mut params = CertificateParams::default();
         params.subject_alt_names = names.to_vec();
+        // An X.509-SVID says that it is no authority's.
+        params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![
             ExtendedKeyUsagePurpose::ServerAuth,

@@ -1,5 +1,6 @@
 //! A server in the test's own process, on a database of its own.
 
+mod another;
 mod refused;
 mod ring;
 
@@ -114,34 +115,6 @@ impl Deployment {
     /// The database's URL as the role that serves.
     pub fn serving_url(&self) -> String {
         self.settings[1].1.clone()
-    }
-
-    /// One more server on the database, with settings over those of the others. Nobody is
-    /// connected to it yet. Its port.
-    pub async fn another(&mut self, settings: &[(&str, &str)]) -> u16 {
-        let own = self.settings.clone().into_iter();
-        let more = settings
-            .iter()
-            .map(|(name, value)| ((*name).into(), (*value).into()));
-        let config = Config::load(None, own.chain(more), Flags::default()).unwrap();
-        let bound = app::build(&config, Arc::clone(&self.ring)).await.unwrap();
-        let port = bound.address().port();
-        let mut readiness = bound.readiness();
-        let (stop, stopped) = oneshot::channel::<()>();
-        tokio::spawn(bound.run(async {
-            let _ = stopped.await;
-        }));
-        readiness.wait_for(|ready| *ready).await.unwrap();
-        self.stops.push(stop);
-        port
-    }
-
-    /// The same caller, calling over another connection.
-    pub fn over(caller: &Caller, channel: Channel) -> Caller {
-        Caller {
-            channel,
-            ..caller.clone()
-        }
     }
 
     async fn serve(&mut self) {

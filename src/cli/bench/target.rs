@@ -64,7 +64,10 @@ impl Target {
     pub(super) fn find(options: &CallOptions, subject: Option<Uuid>) -> Result<Self, Failure> {
         let stdin = &mut Stdin::default();
         let credentials = Credentials::find(options, &|name| env::var_os(name), stdin)?;
-        let mut authorization = HeaderValue::from_bytes(credentials.header()?.as_bytes())
+        let header = credentials.header()?.ok_or_else(|| {
+            Failure::Input("bench calls with a client's secret, not with a certificate".into())
+        })?;
+        let mut authorization = HeaderValue::from_bytes(header.as_bytes())
             .map_err(|error| Failure::Input(error.to_string()))?;
         // HPACK may remember it, as it does for most clients in the field.
         authorization.set_sensitive(false);

@@ -46,8 +46,6 @@ impl From<v1::ClientSettings> for Record {
         let record = Record::default()
             .text("name", name)
             .list("roles", roles.into_iter().map(role_name).collect())
-            .list("spiffe_ids", spiffe_ids)
-            .list("dns_names", dns_names)
             .list("scopes", scopes)
             .list("audience", audience)
             .list("default_audience", default_audience)
@@ -61,7 +59,10 @@ impl From<v1::ClientSettings> for Record {
             0 => record,
             limit => record.number("sessions_per_user", limit),
         };
-        record.text("session_limit_policy", policy_name(session_limit_policy))
+        record
+            .text("session_limit_policy", policy_name(session_limit_policy))
+            .list("spiffe_ids", spiffe_ids)
+            .list("dns_names", dns_names)
     }
 }
 

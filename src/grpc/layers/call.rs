@@ -165,9 +165,6 @@ impl Edge {
     ) -> Result<Credentials, Failure> {
         let from = peer.and_then(Peer::address);
         let presented = credentials::read(headers, peer, &self.authority)?;
-        if let Some(why) = presented.ignored {
-            self.authority.instruments().ignored_header(why.name());
-        }
         if !presented.is_recognised(&self.authority) {
             // It may be nobody, and would cost a query to find out.
             self.limits.failed(from)?;

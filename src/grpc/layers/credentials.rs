@@ -15,8 +15,6 @@ pub(super) struct Presented {
     secret: Option<Credentials>,
     /// What the certificate names, or the proxy.
     identities: Vec<Identity>,
-    /// Why the proxy's word was not heard.
-    pub(super) ignored: Option<Ignored>,
 }
 
 /// Reads what a call carries; no query is made.
@@ -37,6 +35,9 @@ pub(super) fn read(
             (names.to_vec(), forwarded.map(|_| Ignored::Untrusted))
         }
     };
+    if let Some(why) = ignored {
+        authority.instruments().ignored_header(why.name());
+    }
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let secret = match (values.next(), values.next()) {
         (None, _) => None,
@@ -54,11 +55,7 @@ pub(super) fn read(
             Refusal::CredentialsMissing
         });
     }
-    Ok(Presented {
-        secret,
-        identities,
-        ignored,
-    })
+    Ok(Presented { secret, identities })
 }
 
 impl Presented {

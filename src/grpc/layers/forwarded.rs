@@ -86,16 +86,15 @@ fn pair(text: &str) -> Option<(Pair, &str)> {
     if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return None;
     }
-    let (value, rest) = match rest.strip_prefix('"') {
-        Some(quoted) => unquote(quoted)?,
-        None => {
-            let end = rest.find([';', ',']).unwrap_or(rest.len());
-            let (value, rest) = rest.split_at(end);
-            if value.contains(['"', '=']) {
-                return None;
-            }
-            (value.trim_matches(' ').to_owned(), rest)
+    let (value, rest) = if let Some(quoted) = rest.strip_prefix('"') {
+        unquote(quoted)?
+    } else {
+        let end = rest.find([';', ',']).unwrap_or(rest.len());
+        let (value, rest) = rest.split_at(end);
+        if value.contains(['"', '=']) {
+            return None;
         }
+        (value.trim_matches(' ').to_owned(), rest)
     };
     Some(((key.to_owned(), value), rest.trim_start_matches(' ')))
 }

@@ -66,7 +66,7 @@ impl<K: Hash + Eq + Clone> Keyed<K> {
 
     fn check(&self, key: &K) -> Result<(), NotUntil<QuantaInstant>> {
         let checks = self.checks.fetch_add(1, Relaxed);
-        if checks % LOOK_EVERY == 0 && self.limiter.len() > MOST_KEYS {
+        if checks.is_multiple_of(LOOK_EVERY) && self.limiter.len() > MOST_KEYS {
             self.limiter.retain_recent();
         }
         self.limiter.check_key(key)

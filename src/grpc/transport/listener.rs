@@ -141,8 +141,8 @@ impl Bound {
                             tokio::time::timeout(HANDSHAKE, shake(tcp, from, &tls, &trust));
                         match shaken.await {
                             Ok(Ok(stream)) => drop(ready.send(Ok(stream)).await),
-                            Ok(Err(error)) => tls.failed(from, &error),
-                            Err(_) => tls.failed(from, &io::ErrorKind::TimedOut.into()),
+                            Ok(Err(error)) => failed(from, &error),
+                            Err(_) => failed(from, &io::ErrorKind::TimedOut.into()),
                         }
                         drop(place);
                     });
@@ -156,6 +156,11 @@ impl Bound {
             }
         }
     }
+}
+
+fn failed(from: Option<SocketAddr>, error: &io::Error) {
+    let from = from.map(|from| from.to_string());
+    tracing::debug!(from, %error, "a TLS handshake failed");
 }
 
 async fn shake(

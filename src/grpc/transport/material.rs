@@ -5,9 +5,7 @@
 
 use spiffe::X509Source;
 use std::{
-    io,
-    net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
@@ -202,7 +200,7 @@ impl Tls {
                 while updates.changed().await.is_ok() {
                     self.renew();
                 }
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
         }
     }
@@ -222,12 +220,6 @@ impl Tls {
                 tracing::error!(%error, "certificates were changed, but cannot be used; the old ones stay");
             }
         }
-    }
-
-    /// Notes a handshake that failed.
-    pub(super) fn failed(&self, from: Option<SocketAddr>, error: &io::Error) {
-        let from = from.map(|from| from.to_string());
-        tracing::debug!(from, %error, "a TLS handshake failed");
     }
 }
 
@@ -269,7 +261,7 @@ impl Files {
     }
 }
 
-fn certificates(path: &PathBuf) -> Result<Vec<CertificateDer<'static>>, MaterialError> {
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, MaterialError> {
     let found: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path)
         .map_err(|error| file(path, error))?
         .collect();
@@ -280,9 +272,9 @@ fn certificates(path: &PathBuf) -> Result<Vec<CertificateDer<'static>>, Material
     Ok(found)
 }
 
-fn file(path: &PathBuf, error: impl ToString) -> MaterialError {
+fn file(path: &Path, error: impl ToString) -> MaterialError {
     MaterialError::File {
-        path: path.clone(),
+        path: path.to_owned(),
         error: error.to_string(),
     }
 }

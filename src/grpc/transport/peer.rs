@@ -33,8 +33,8 @@ impl Peer {
         let proxy = match trust {
             Trust::Everyone => true,
             Trust::Named(proxies) => {
-                let named = |name| proxies.contains(name);
-                names.as_ref().is_ok_and(|names| names.iter().any(named))
+                let listed = |name| proxies.contains(name);
+                names.as_ref().is_ok_and(|names| names.iter().any(listed))
             }
         };
         Self(Arc::new(Parts {
