@@ -223,8 +223,7 @@ impl Writes {
                         subject,
                         reason: EndReason::Reused,
                         origin: Origin {
-                            // Only the grant's own client gets this far.
-                            actor: Some(client_id),
+                            actor: family.caller.as_ref().map(|caller| caller.client_id),
                             call: Some(ask.claim.call),
                         },
                     });
