@@ -30,6 +30,6 @@ pub use flags::{Flags, add_flags, read_flags};
 pub use render::{example, handbook};
 pub use secret::Secret;
 pub use table::{
-    Audit, Batch, Calls, Config, Database, Keys, Log, Purge, Rotation, Sessions, Shutdown, Tokens,
-    limits,
+    Audit, Batch, Calls, Config, Connections, Database, Health, Keys, Log, Metrics, Purge,
+    Rotation, Sessions, Shutdown, Telemetry, Tokens, limits,
 };

@@ -3,6 +3,7 @@
 mod call;
 mod credentials;
 mod panics;
+mod spans;
 
 pub(super) use call::{CallLayer, Edge};
 
