@@ -6,6 +6,7 @@ mod convert;
 mod directory;
 mod layers;
 pub mod methods;
+mod reason;
 pub mod status;
 mod token_authority;
 

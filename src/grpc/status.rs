@@ -2,14 +2,11 @@
 
 use crate::authority::{Failure, StoreError};
 use crate::domain::refusal::Refusal;
-use crate::proto::{ERROR_DOMAIN, v1};
+use crate::proto::ERROR_DOMAIN;
 use std::{collections::HashMap, time::Duration};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
 use uuid::Uuid;
-
-/// What the proto's names of reasons begin with.
-const REASON_PREFIX: &str = "ERROR_REASON_";
 
 /// When a caller should try again after the database failed it.
 const RETRY_AFTER: Duration = Duration::from_millis(250);
@@ -185,22 +182,6 @@ pub fn code_name(code: Code) -> &'static str {
         Code::DataLoss => "DATA_LOSS",
         Code::Unauthenticated => "UNAUTHENTICATED",
     }
-}
-
-/// The reason of a status of ours: a name of `ErrorReason`, or nothing where it has none.
-pub(super) fn reason_of(status: &Status) -> &'static str {
-    if status.code() == Code::Ok || status.details().is_empty() {
-        return "";
-    }
-    let info = status.get_details_error_info();
-    info.and_then(|info| known_reason(&info.reason))
-        .unwrap_or_default()
-}
-
-/// The name as the proto has it, which is bounded, whatever it comes from.
-fn known_reason(name: &str) -> Option<&'static str> {
-    let reason = v1::ErrorReason::from_str_name(&format!("{REASON_PREFIX}{name}"))?;
-    reason.as_str_name().strip_prefix(REASON_PREFIX)
 }
 
 fn reason(name: &'static str) -> ErrorDetails {

@@ -1,9 +1,11 @@
 //! What every integration test stands on.
 
 pub mod audit;
+pub mod collector;
 pub mod dev;
 pub mod figures;
 pub mod meters;
+pub mod process;
 pub mod server;
 
 use countersign::cli::postgres::{Cluster, ClusterOptions, home_for};

@@ -13,7 +13,7 @@ use crate::domain::{
 };
 use crate::grpc::{
     methods::{self, Deadline, Method},
-    status,
+    reason, status,
 };
 use http::{HeaderMap, Request, Response};
 use opentelemetry::{Context as Trace, trace::FutureExt as _};
@@ -236,16 +236,13 @@ impl Edge {
         trace: Option<Trace>,
     ) {
         let code = status.map_or(Code::Ok, Status::code);
-        let (name, reason) = (
-            status::code_name(code),
-            status.map_or("", status::reason_of),
-        );
+        let (name, reason_name) = (status::code_name(code), status.map_or("", reason::of));
         let attributes = &self.attributes[place.unwrap_or(methods::TABLE.len())];
         self.authority
             .instruments()
-            .called(attributes, name, reason, arrived.elapsed());
+            .called(attributes, name, reason_name, arrived.elapsed());
         if let Some(trace) = trace {
-            spans::end(&trace, code, name, reason);
+            spans::end(&trace, code, name, reason_name);
         }
     }
 }
