@@ -26,6 +26,9 @@ use spans::Exporting;
 use std::{net::SocketAddr, time::Duration};
 use thiserror::Error;
 
+/// How long the last spans and metrics may take each, when the process ends.
+const FAREWELL: Duration = Duration::from_secs(2);
+
 /// Why telemetry cannot start.
 #[derive(Debug, Error)]
 pub enum TelemetryError {
@@ -51,8 +54,7 @@ pub struct Telemetry {
     logs: Logs,
     page: Option<Page>,
     meters: Option<SdkMeterProvider>,
-    traces: Option<(SdkTracerProvider, Exporting)>,
-    patience: Duration,
+    traces: Option<Exporting>,
 }
 
 impl Telemetry {
@@ -109,7 +111,6 @@ impl Telemetry {
             page,
             meters,
             traces,
-            patience: settings.timeout,
         })
     }
 
@@ -128,17 +129,21 @@ impl Telemetry {
         &self.logs
     }
 
-    /// Sends what is left, for no longer than `telemetry.timeout`.
+    /// Sends what is left, within a moment: a collector that hangs does not keep the process.
     pub async fn stop(self) {
-        if let Some((provider, exporting)) = self.traces {
-            drop(provider);
-            exporting.stop(self.patience).await;
-        }
+        let (ended, end) = tokio::sync::oneshot::channel::<()>();
         if let Some(meters) = self.meters {
-            // It blocks until the last sending is through, or given up.
-            let stopping = tokio::task::spawn_blocking(move || meters.shutdown());
-            drop(tokio::time::timeout(self.patience, stopping).await);
+            // It blocks until the last sending is through, or given up. In a thread that
+            // nobody waits for, since a runtime waits for those of its own.
+            std::thread::spawn(move || {
+                drop(meters.shutdown());
+                drop(ended);
+            });
         }
+        if let Some(exporting) = self.traces {
+            exporting.stop(FAREWELL).await;
+        }
+        drop(tokio::time::timeout(FAREWELL, end).await);
     }
 }
 
@@ -147,7 +152,7 @@ fn trace(
     config: &Config,
     collector: &Collector,
     dropped: otlp::Dropped,
-) -> Result<(SdkTracerProvider, Exporting), TelemetryError> {
+) -> Result<Exporting, TelemetryError> {
     let settings = &config.telemetry;
     let mut exporter = collector.spans()?;
     let resource = resource();
@@ -164,9 +169,9 @@ fn trace(
         .with_sampler(sampler)
         .with_span_processor(queue)
         .build();
-    global::set_tracer_provider(provider.clone());
+    global::set_tracer_provider(provider);
     global::set_text_map_propagator(TraceContextPropagator::new());
-    Ok((provider, exporting))
+    Ok(exporting)
 }
 
 /// Who measures: this process. `OTEL_RESOURCE_ATTRIBUTES` may say more.

@@ -99,12 +99,15 @@ pub(super) async fn run(args: ServeArgs) -> Result<(), Failure> {
         let level = log_level(path.clone(), args.settings, config, logs);
         bound.reloading().add("log", path, level);
     }
-    let ended = tokio::select! {
-        ended = bound.run(signals.heard(1)) => ended.map_err(Failure::from),
-        () = signals.heard(2) => return Err(cut_short()),
+    let life = async {
+        let ended = bound.run(signals.heard(1)).await;
+        telemetry.stop().await;
+        ended.map_err(Failure::from)
     };
-    telemetry.stop().await;
-    ended
+    tokio::select! {
+        ended = life => ended,
+        () = signals.heard(2) => Err(cut_short()),
+    }
 }
 
 /// What a second signal leaves to say.

@@ -2,6 +2,7 @@
 //! find a new replica.
 
 use super::Layers;
+use futures_util::FutureExt as _;
 use std::{future::Future, pin::pin, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -22,6 +23,8 @@ use tonic::{
 const LANES: u32 = 16;
 /// Connections of one lane that wait to be served.
 const WAITING: usize = 64;
+/// Connections that are still accepted when it ends: as many as a listener keeps waiting.
+const MOST_AT_THE_END: usize = 1024;
 /// The pause after a connection that could not be accepted, as when files run out.
 const BREATH: Duration = Duration::from_millis(20);
 
@@ -75,6 +78,13 @@ where
             let Some(connection) = connection else { break };
             if lanes[lane].send(connection).await.is_err() {
                 break;
+            }
+        }
+        // Who has connected already hears a goodbye too, instead of a reset.
+        for lane in (0..lanes.len()).cycle().take(MOST_AT_THE_END) {
+            match incoming.next().now_or_never() {
+                Some(Some(Ok(connection))) => drop(lanes[lane].send(connection).await),
+                _ => break,
             }
         }
     }

@@ -25,13 +25,14 @@ pub(super) fn of(status: &Status) -> &'static str {
 mod tests {
     use super::*;
     use crate::grpc::status;
+    use std::collections::HashMap;
     use tonic_types::ErrorDetails;
 
     #[test]
     fn a_reason_is_one_of_the_proto_or_none() {
         assert_eq!(of(&status::deadline_exceeded()), "DEADLINE_EXCEEDED");
         assert_eq!(of(&Status::unimplemented("x")), "");
-        let details = ErrorDetails::with_error_info("MADE_UP", "countersign", [("a", "b")]);
+        let details = ErrorDetails::with_error_info("MADE_UP", "countersign", HashMap::new());
         assert_eq!(
             of(&Status::with_error_details(Code::Internal, "x", details)),
             ""
