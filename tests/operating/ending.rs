@@ -1,6 +1,6 @@
 //! SIGTERM: no call fails. A second one: at once.
 
-use super::{never_sent, not_connected};
+use super::{never_sent, not_connected, waits_for_a_lock};
 use crate::support::{
     process::{Process, connect},
     server::{Caller, Deployment},
@@ -91,8 +91,10 @@ async fn no_call_fails_while_a_second_process_takes_over() {
         })
         .collect();
     let reach = async |count: &AtomicUsize, least: usize| {
+        let started = Instant::now();
         while count.load(Ordering::Relaxed) < least && callers.iter().all(|one| !one.is_finished())
         {
+            assert!(started.elapsed() < Duration::from_mins(1));
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
@@ -157,11 +159,7 @@ async fn held(at: &Deployment, drain: &str) -> (Process, tokio_postgres::Client,
             .await
             .map(|found| found.into_inner().active)
     });
-    let waits = "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid) \
-                 WHERE NOT l.granted AND a.datname = current_database()";
-    while at.sql.query_one(waits, &[]).await.unwrap().get::<_, i64>(0) == 0 {
-        tokio::task::yield_now().await;
-    }
+    waits_for_a_lock(at).await;
     (server, lock, waiting)
 }
 

@@ -15,7 +15,7 @@ use tonic_health::pb::{
 
 const TOKENS: &str = "countersign.v1.TokenAuthorityService";
 const DIRECTORY: &str = "countersign.v1.DirectoryService";
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 fn of(service: &str) -> HealthCheckRequest {
     HealthCheckRequest {

@@ -7,7 +7,7 @@ use crate::support::{
 use countersign::{
     domain::{
         clock,
-        instruments::{InstrumentKind, TABLE},
+        instruments::{Instrument, InstrumentKind, TABLE},
         keys::dated_key_line,
     },
     grpc::methods,
@@ -31,7 +31,7 @@ fn families(page: &str) -> BTreeMap<String, Family> {
         if let Some(typed) = line.strip_prefix("# TYPE ") {
             let (family, kind) = typed.split_once(' ').unwrap();
             family.clone_into(&mut name);
-            families.entry(name.clone()).or_default().kind = kind.to_owned();
+            kind.clone_into(&mut families.entry(name.clone()).or_default().kind);
         }
         let Some((_, labels)) = line.split_once('{').filter(|_| !line.starts_with('#')) else {
             continue;
@@ -131,18 +131,18 @@ async fn the_page_is_the_table_and_hostile_calls_add_nothing_to_it() {
     wild(&channel, "/no.such.Service/Method", "1").await;
 
     // The file of the keys is looked at within moments, and so is what expired.
-    while server
-        .metric("countersign_reloads_total{outcome=\"unchanged\",what=\"keys\"}")
-        .await
-        == 0.0
-        || !server.metrics().await.contains("countersign_purge_lag")
-    {
-        tokio::task::yield_now().await;
-    }
+    let read = "countersign_reloads_total{outcome=\"unchanged\",what=\"keys\"}";
+    server.reaches(read, 1.0).await;
+    server
+        .reaches(
+            "countersign_database_duration_seconds_count{statement=\"purge/look_at_families\"}",
+            1.0,
+        )
+        .await;
     let page = server.metrics().await;
     let found = families(&page);
     let names: BTreeSet<_> = found.keys().cloned().collect();
-    let documented: BTreeSet<_> = TABLE.iter().map(|row| row.prometheus()).collect();
+    let documented: BTreeSet<_> = TABLE.iter().map(Instrument::prometheus).collect();
     assert_eq!(names, documented, "the page, and the table");
     for row in TABLE {
         let family = &found[&row.prometheus()];

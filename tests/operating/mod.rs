@@ -7,7 +7,12 @@ mod metrics;
 mod reloading;
 mod tracing;
 
-use std::{error::Error as _, io};
+use crate::support::server::Deployment;
+use std::{
+    error::Error as _,
+    io,
+    time::{Duration, Instant},
+};
 use tonic::Status;
 
 /// Whether a call never left the client, since its connection had just been told to go away.
@@ -35,4 +40,15 @@ fn not_connected(status: &Status) -> bool {
         cause = error.source();
     }
     false
+}
+
+/// Waits until something waits for a lock in the database.
+async fn waits_for_a_lock(at: &Deployment) {
+    let waits = "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid) \
+                 WHERE NOT l.granted AND a.datname = current_database()";
+    let started = Instant::now();
+    while at.sql.query_one(waits, &[]).await.unwrap().get::<_, i64>(0) == 0 {
+        assert!(started.elapsed() < Duration::from_mins(1), "nothing waits");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }

@@ -29,8 +29,8 @@ fn id(line: &str) -> KeyId {
 /// A token that the process mints now.
 async fn mint(server: &Process, issuer: &Caller) -> String {
     let request = issuer.request(v1::IssueTokenRequest::default());
-    let issued = server.tokens().await.issue_token(request).await.unwrap();
-    issued.into_inner().access_token
+    let answer = server.tokens().await.issue_token(request).await.unwrap();
+    answer.into_inner().access_token
 }
 
 async fn active(server: &Process, caller: &Caller, token: &str) -> bool {
@@ -45,12 +45,6 @@ async fn active(server: &Process, caller: &Caller, token: &str) -> bool {
 /// Whether a token was minted under the key of this line.
 fn is_under(token: &str, line: &str) -> bool {
     Token::parse(token, &KeyRing::parse(line).unwrap()).is_ok()
-}
-
-async fn count(server: &Process, series: &str, least: f64) {
-    while server.metric(series).await < least {
-        tokio::task::yield_now().await;
-    }
 }
 
 /// The details of the events that a ring has changed.
@@ -90,16 +84,16 @@ async fn a_promoted_key_mints_after_sighup_and_the_old_one_verifies() {
     let promoted = json!({
         "keys": [second, first], "promoted": true, "added": [second], "retired": [],
     });
-    assert_eq!(events(&at).await, [promoted.clone()]);
+    assert_eq!(events(&at).await, std::slice::from_ref(&promoted));
 
     // Read again, unchanged: no event. A retired key ends what is under it.
     server.signal(Signal::SIGHUP);
     let unchanged = "countersign_reloads_total{outcome=\"unchanged\",what=\"keys\"}";
-    count(&server, unchanged, 1.0).await;
+    server.reaches(unchanged, 1.0).await;
     assert_eq!(events(&at).await.len(), 1);
     // The caller's own secret is under the first key, so it stays; the second goes.
     write_keys(&keys, &first_key());
-    count(&server, CHANGED, 2.0).await;
+    server.reaches(CHANGED, 2.0).await;
     assert!(active(&server, &issuer, &old).await);
     assert!(!active(&server, &issuer, &new).await);
     let retired = json!({
@@ -134,7 +128,7 @@ async fn a_bad_key_file_changes_nothing_and_is_told() {
         let line = server.says(told).await;
         assert!(line.contains("not reloaded"), "{line}");
         failures += 1.0;
-        count(&server, FAILED, failures).await;
+        server.reaches(FAILED, failures).await;
         assert!(active(&server, &issuer, &old).await, "{told}");
         assert!(is_under(&mint(&server, &issuer).await, &first_key()));
     }
@@ -145,7 +139,7 @@ async fn a_bad_key_file_changes_nothing_and_is_told() {
 
     // A good one is taken without being asked.
     write_keys(&keys, &(second_key() + &first_key()));
-    count(&server, CHANGED, 1.0).await;
+    server.reaches(CHANGED, 1.0).await;
     assert!(is_under(&mint(&server, &issuer).await, &second_key()));
     server.says("the file is well again").await;
 }
@@ -165,7 +159,7 @@ async fn a_ring_whose_event_cannot_be_written_waits_for_the_database() {
     assert!(is_under(&mint(&server, &issuer).await, &first_key()));
     let grant = format!("GRANT INSERT ON countersign.event TO {role}");
     at.sql.batch_execute(&grant).await.unwrap();
-    count(&server, CHANGED, 1.0).await;
+    server.reaches(CHANGED, 1.0).await;
     assert!(is_under(&mint(&server, &issuer).await, &second_key()));
     assert_eq!(events(&at).await.len(), 1);
 }
@@ -190,7 +184,7 @@ async fn a_swap_of_symlinks_is_seen_without_a_signal() {
     let server = Process::start_in(place, &at, &settings).await;
     assert!(is_under(&mint(&server, &issuer).await, &first_key()));
     mount(&path, "..2026_11_24", &(second_key() + &first_key()));
-    count(&server, CHANGED, 1.0).await;
+    server.reaches(CHANGED, 1.0).await;
     assert!(is_under(&mint(&server, &issuer).await, &second_key()));
 }
 
@@ -216,7 +210,5 @@ async fn the_log_s_level_follows_the_file() {
     let line = server.says("not reloaded").await;
     assert!(line.contains("what=\"log\""), "{line}");
     let length = server.log().len();
-    while !server.log()[length..].contains("DEBUG") {
-        tokio::task::yield_now().await;
-    }
+    server.says_after(length, "DEBUG").await;
 }

@@ -1,5 +1,6 @@
 //! Traces, and metrics by OTLP.
 
+use super::waits_for_a_lock;
 use crate::support::{
     collector::{Collector, attributes},
     process::Process,
@@ -25,7 +26,9 @@ const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const PARENT: &str = "00f067aa0ba902b7";
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes
+        .iter()
+        .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
 }
 
 /// A request in the trace `trace`, sampled or not.
@@ -82,7 +85,6 @@ async fn a_call_and_its_batch_are_spans_of_the_caller_s_trace() {
     }
     let several = v1::BatchIntrospectRequest {
         tokens: vec![token.clone(), token.clone()],
-        ..Default::default()
     };
     let request = traced(&issuer, several, TRACE, true);
     tokens.batch_introspect(request).await.unwrap();
@@ -161,17 +163,11 @@ async fn calls_of_one_batch_are_all_linked_with_it() {
         tokio::spawn(async move { tokens.introspect(request).await.unwrap() })
     };
     let first = ask(TRACE.to_owned());
-    let waits = "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid) \
-                 WHERE NOT l.granted AND a.datname = current_database()";
-    while at.sql.query_one(waits, &[]).await.unwrap().get::<_, i64>(0) == 0 {
-        tokio::task::yield_now().await;
-    }
+    waits_for_a_lock(&at).await;
     let traces: Vec<_> = (1..=3).map(|n| format!("{n:032x}")).collect();
     let calls: Vec<_> = traces.iter().cloned().map(ask).collect();
     let depth = "countersign_batch_depth{kind=\"introspect\"}";
-    while server.metric(depth).await < 3.0 {
-        tokio::task::yield_now().await;
-    }
+    server.reaches(depth, 3.0).await;
     held.batch_execute("COMMIT").await.unwrap();
     first.await.unwrap();
     for call in calls {
@@ -264,7 +260,7 @@ async fn a_collector_that_hangs_changes_nothing_for_callers() {
         }
         let waited = started.elapsed();
         assert!(
-            waited < Duration::from_secs(60),
+            waited < Duration::from_mins(1),
             "{}",
             server.metrics().await
         );

@@ -26,7 +26,7 @@ use tonic::{
 };
 
 /// How long something may take to arrive.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The collector; it ends with the value.
 pub struct Collector {

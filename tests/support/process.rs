@@ -8,6 +8,7 @@ use nix::{
     unistd::Pid,
 };
 use std::{
+    fmt::Write as _,
     fs,
     net::SocketAddr,
     os::unix::fs::PermissionsExt as _,
@@ -24,7 +25,7 @@ use tokio::{
 use tonic::transport::Channel;
 
 /// How long it may take to say something, or to end.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A running server; killed if the test ends without stopping it.
 pub struct Process {
@@ -109,10 +110,15 @@ impl Process {
 
     /// Waits until a line of the log has these words, and returns the line.
     pub async fn says(&self, words: &str) -> String {
+        self.says_after(0, words).await
+    }
+
+    /// The same of the log after so many bytes.
+    pub async fn says_after(&self, bytes: usize, words: &str) -> String {
         let started = Instant::now();
         loop {
             let log = self.log();
-            if let Some(line) = log.lines().find(|line| line.contains(words)) {
+            if let Some(line) = log[bytes..].lines().find(|line| line.contains(words)) {
                 return line.to_owned();
             }
             assert!(started.elapsed() < PATIENCE, "no `{words}` in:\n{log}");
@@ -161,6 +167,15 @@ impl Process {
         ended.unwrap().code().unwrap()
     }
 
+    /// Waits until a series stands at least at this value.
+    pub async fn reaches(&self, series: &str, least: f64) {
+        let started = Instant::now();
+        while self.metric(series).await < least {
+            assert!(started.elapsed() < PATIENCE, "{series} is below {least}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     /// A connection to it.
     pub async fn channel(&self) -> Channel {
         connect(self.address).await
@@ -201,10 +216,10 @@ pub fn write_keys(path: &Path, text: &str) {
 }
 
 fn write_settings(path: &Path, settings: &[(String, String)]) {
-    let text: String = settings
-        .iter()
-        .map(|(key, value)| format!("{key} = {value}\n"))
-        .collect();
+    let mut text = String::new();
+    for (key, value) in settings {
+        writeln!(text, "{key} = {value}").unwrap();
+    }
     let draft = path.with_extension("draft");
     fs::write(&draft, text).unwrap();
     fs::rename(&draft, path).unwrap();
