@@ -308,8 +308,9 @@ async fn every_outcome_of_a_rotation_is_counted_and_on_record_without_a_token() 
                     "REFRESH_TOKEN_UNKNOWN" => "unknown",
                     _ => "refused",
                 };
-                // What is no token of ours is refused before anything is decided.
-                if refused.reason != "REFRESH_TOKEN_INVALID" {
+                // At the door, or of a token that is none of ours, nothing is decided.
+                let at_the_door = record["call"].is_null();
+                if !at_the_door && refused.reason != "REFRESH_TOKEN_INVALID" {
                     due.push(format!("rotations{{outcome={outcome}}}"));
                 }
                 due
