@@ -4,23 +4,21 @@ use crate::{
     authority::{Authority, audit::Audit},
     config::{self, AuditOutput, Config},
     domain::{keys::KeyRing, policy::Defaults},
-    grpc::{self, Deadlines, DirectoryBounds, EdgeOptions, transport::MaterialError},
+    grpc::{self, Connections, Deadlines, DirectoryBounds, EdgeOptions, transport::MaterialError},
+    health::{self, Health},
     listening::{self, Listening},
-    proto::v1::{directory_service_server, token_authority_service_server},
     purging::Purging,
+    reload::{self, Reloading},
     store::{
         BatchLimits, DatabaseUrl, InvalidUrl, PoolOptions, PurgeOptions, Store, StoreError,
-        StoreOptions,
-        readiness::{self, Verdict},
+        StoreOptions, readiness,
     },
+    telemetry::{Page, Telemetry},
 };
 use std::{fs::OpenOptions, future::Future, io::Write, net::SocketAddr, sync::Arc, time::Duration};
 use thiserror::Error;
-use tokio::sync::watch;
-use tonic_health::{ServingStatus, server::HealthReporter};
-
-/// How often the database is looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+use tonic::{service::Routes, transport::server::Server};
 
 /// Why a server did not start, or ended.
 #[derive(Debug, Error)]
@@ -61,12 +59,18 @@ pub enum AppError {
 /// A server that is bound, but does not serve yet.
 pub struct Bound {
     listening: Listening,
-    router: tonic::transport::server::Router<grpc::Layers>,
+    server: Server<grpc::Layers>,
+    routes: Routes,
+    max_age: Duration,
     authority: Arc<Authority>,
     health: Health,
+    kubelets: Option<(TcpListener, SocketAddr)>,
+    page: Option<Page>,
+    reloading: Reloading,
     database: DatabaseUrl,
     allow_asynchronous_commit: bool,
     purging: Option<Purging>,
+    pause: Duration,
     drain: Duration,
 }
 
@@ -75,21 +79,37 @@ pub fn authority(config: &Config, ring: Arc<KeyRing>) -> Result<Authority, AppEr
     let database = DatabaseUrl::parse(config.database.url.expose())?;
     let audit = Audit::start(audit_output(&config.audit.output)?, config.audit.buffer)
         .map_err(AppError::Audit)?;
-    let store = Store::open(store_options(config, database))?;
+    let traced = config.telemetry.endpoint.is_some();
+    let store = Store::open(store_options(config, database, traced))?;
     Ok(Authority::new(store, ring, config.issuer.clone(), audit))
 }
 
-/// Binds and checks everything that needs no database. Needs a running tokio runtime.
-pub async fn build(config: &Config, ring: Arc<KeyRing>) -> Result<Bound, AppError> {
+/// Binds and checks everything that needs no database. Needs a running tokio runtime, and
+/// comes after the start of telemetry, whose page of metrics it takes along.
+pub async fn build(
+    config: &Config,
+    ring: Arc<KeyRing>,
+    telemetry: &mut Telemetry,
+) -> Result<Bound, AppError> {
     let database = DatabaseUrl::parse(config.database.url.expose())?;
     let authority = Arc::new(authority(config, ring)?);
-    let health = Health {
-        reporter: HealthReporter::new(),
-        ready: watch::Sender::new(false),
-    };
-    health.tell(false).await;
-    let router = grpc::services(&authority, health.reporter.clone(), edge_options(config))?;
+    let health = Health::new().await;
+    let options = edge_options(config, telemetry.traces());
+    let (server, routes) = grpc::services(&authority, health.reporter(), options)?;
+
     let listening = Box::pin(listening::listen(config)).await?;
+    let kubelets = match config.health.listen {
+        None => None,
+        Some(address) => Some(bind("health.listen", address).await?),
+    };
+    let mut reloading = Reloading::default();
+    let keys = reload::keys(&authority, &config.keys.file);
+    reloading.add("keys", config.keys.file.clone(), keys);
+    if let Some(tls) = &listening.tls {
+        for file in tls.files() {
+            reloading.add("certificates", file, reload::certificates(tls));
+        }
+    }
     let purging = config.purge.enabled.then(|| Purging {
         purger: authority.purger(PurgeOptions {
             batch: config.purge.batch,
@@ -99,14 +119,34 @@ pub async fn build(config: &Config, ring: Arc<KeyRing>) -> Result<Bound, AppErro
     });
     Ok(Bound {
         listening,
-        router,
+        server,
+        routes,
+        max_age: config.connections.max_age,
         authority,
         health,
+        kubelets,
+        page: telemetry.take_page(),
+        reloading,
         database,
         allow_asynchronous_commit: config.database.allow_asynchronous_commit,
         purging,
+        pause: config.shutdown.pause,
         drain: config.shutdown.drain,
     })
+}
+
+/// Binds an address, and says where it is; the port is known even when 0 was asked for.
+async fn bind(
+    setting: &'static str,
+    wanted: SocketAddr,
+) -> Result<(TcpListener, SocketAddr), AppError> {
+    health::bind(wanted)
+        .await
+        .map_err(|source| AppError::Listen {
+            setting,
+            address: wanted.to_string(),
+            source,
+        })
 }
 
 impl Bound {
@@ -120,41 +160,62 @@ impl Bound {
         &self.authority
     }
 
-    /// Whether it is ready, now and whenever that changes.
-    pub fn readiness(&self) -> watch::Receiver<bool> {
-        self.health.ready.subscribe()
+    /// Where the port of health is, if there is one.
+    pub fn health_address(&self) -> Option<SocketAddr> {
+        self.kubelets.as_ref().map(|(_, address)| *address)
     }
 
-    /// Serves until `shutdown` is done, then finishes what runs, within the drain's time.
+    /// Whether it is ready, now and whenever that changes.
+    pub fn readiness(&self) -> watch::Receiver<bool> {
+        self.health.readiness()
+    }
+
+    /// What it reads again while it runs: the key ring, and what is added.
+    pub fn reloading(&mut self) -> &mut Reloading {
+        &mut self.reloading
+    }
+
+    /// Serves until `shutdown` is done. Then it is not ready any more, and still takes calls
+    /// for the pause, until everybody knows; says goodbye to every caller, and finishes what
+    /// runs, within the drain's time.
     ///
     /// Until the database can serve it answers UNAVAILABLE and is not ready; it ends by
     /// itself only where waiting would not help.
-    pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), AppError> {
+    pub async fn run(mut self, shutdown: impl Future<Output = ()> + Send) -> Result<(), AppError> {
         let Listening {
             listeners,
             address,
             tls,
         } = self.listening;
         let incoming = listeners.accept();
-        let renewing = tls.clone().map(|tls| {
-            tokio::spawn(async move {
-                tls.keep_current().await;
-            })
-        });
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-        let mut serving = tokio::spawn(self.router.serve_with_incoming_shutdown(incoming, async {
-            drop(stopped.await);
-        }));
+        let stopped = async { drop(stopped.await) };
+        let served = grpc::serve(self.server, self.routes, incoming, self.max_age, stopped);
+        let mut serving = tokio::spawn(served);
         tracing::info!(%address, tls = tls.is_some(), "listening");
+        // What goes on until the very end, and ends with it.
+        let mut beside = JoinSet::new();
+        beside.spawn(self.reloading.run());
+        if let Some(tls) = tls {
+            beside.spawn(async move { tls.follow().await });
+        }
+        if let Some(page) = self.page {
+            tracing::info!(address = %page.address(), "metrics");
+            beside.spawn(page.run());
+        }
+        if let Some((listener, address)) = self.kubelets {
+            tracing::info!(%address, "health");
+            let health = self.health.serve(listener);
+            beside.spawn(async { drop(health.await) });
+        }
         let (stop_purging, purging_stops) = watch::channel(false);
-        let ready = self.health.ready.subscribe();
+        let ready = self.health.readiness();
         let mut purging = self
             .purging
             .map(|purging| tokio::spawn(purging.run(ready, purging_stops)));
 
-        let watch = watch_database(
+        let watch = self.health.watch(
             &self.authority,
-            &self.health,
             &self.database,
             self.allow_asynchronous_commit,
         );
@@ -163,14 +224,21 @@ impl Bound {
             () = shutdown => None,
             ended = &mut serving => return ended.unwrap_or(Ok(())).map_err(Into::into),
         };
-        if let Some(renewing) = renewing {
-            renewing.abort();
-        }
+        let was_ready = *self.health.readiness().borrow();
         self.health.tell(false).await;
+        stop_purging.send_replace(true);
+        // Who was never ready is known to nobody.
+        if was_ready && refused.is_none() && !self.pause.is_zero() {
+            tracing::info!(pause = ?self.pause, "stopping: still taking calls");
+            tokio::select! {
+                () = tokio::time::sleep(self.pause) => {}
+                ended = &mut serving => return ended.unwrap_or(Ok(())).map_err(Into::into),
+            }
+        }
         tracing::info!("stopping: finishing what runs");
         // Nobody hears it only if the server has ended.
         let _ = stop.send(());
-        stop_purging.send_replace(true);
+        self.health.end_watches().await;
         let ended = async {
             if let Some(purging) = &mut purging {
                 let _ = purging.await;
@@ -193,77 +261,6 @@ impl Bound {
     }
 }
 
-/// Looks at the database again and again, and tells health what it saw. Returns only
-/// when the database will never have this server.
-async fn watch_database(
-    authority: &Authority,
-    health: &Health,
-    database: &DatabaseUrl,
-    allow_asynchronous_commit: bool,
-) -> readiness::Refused {
-    let mut said = String::new();
-    // At the start the whole schema is compared; from then on a look is cheap.
-    loop {
-        match readiness::examine(database, allow_asynchronous_commit).await {
-            Verdict::Ready => break,
-            Verdict::Refused(refused) => return refused,
-            Verdict::Waiting(why) => {
-                if why != said {
-                    tracing::warn!(%why, "waiting for the database");
-                    said = why;
-                }
-                tokio::time::sleep(LOOK_EVERY).await;
-            }
-        }
-    }
-    let mut ready = false;
-    loop {
-        let now = match authority.probe().await {
-            Ok(probe) if probe.read_only => Err("the database is a read-only standby".to_owned()),
-            Ok(_) => Ok(()),
-            Err(error) => Err(error.to_string()),
-        };
-        match (&now, ready) {
-            (Ok(()), false) => {
-                health.tell(true).await;
-                tracing::info!("ready");
-            }
-            (Err(why), true) => {
-                health.tell(false).await;
-                tracing::warn!(%why, "not ready");
-            }
-            _ => {}
-        }
-        ready = now.is_ok();
-        tokio::time::sleep(LOOK_EVERY).await;
-    }
-}
-
-/// Readiness, as callers and this process see it.
-struct Health {
-    reporter: HealthReporter,
-    ready: watch::Sender<bool>,
-}
-
-impl Health {
-    /// Tells everyone, of the whole and of each service.
-    async fn tell(&self, ready: bool) {
-        let status = if ready {
-            ServingStatus::Serving
-        } else {
-            ServingStatus::NotServing
-        };
-        for service in [
-            "",
-            token_authority_service_server::SERVICE_NAME,
-            directory_service_server::SERVICE_NAME,
-        ] {
-            self.reporter.set_service_status(service, status).await;
-        }
-        self.ready.send_replace(ready);
-    }
-}
-
 fn audit_output(output: &AuditOutput) -> Result<Box<dyn Write + Send>, AppError> {
     Ok(match output {
         AuditOutput::Stderr => Box::new(std::io::stderr()),
@@ -278,7 +275,7 @@ fn audit_output(output: &AuditOutput) -> Result<Box<dyn Write + Send>, AppError>
     })
 }
 
-fn store_options(config: &Config, url: DatabaseUrl) -> StoreOptions {
+fn store_options(config: &Config, url: DatabaseUrl, traced: bool) -> StoreOptions {
     StoreOptions {
         pool: PoolOptions {
             url,
@@ -293,6 +290,7 @@ fn store_options(config: &Config, url: DatabaseUrl) -> StoreOptions {
             max_waiting: config.batch.max_waiting,
             in_flight: config.batch.in_flight,
             patience: config.database.lock_timeout,
+            traced,
         },
         defaults: Defaults {
             access_token_ttl: config.tokens.access_token_ttl,
@@ -307,15 +305,21 @@ fn store_options(config: &Config, url: DatabaseUrl) -> StoreOptions {
     }
 }
 
-fn edge_options(config: &Config) -> EdgeOptions {
+fn edge_options(config: &Config, traced: bool) -> EdgeOptions {
     EdgeOptions {
         deadlines: Deadlines {
             call: config.calls.deadline,
             rotation: config.rotation.deadline,
         },
         max_message_bytes: config.calls.max_message_bytes,
-        max_concurrent_streams: config.calls.max_concurrent_streams,
+        connections: Connections {
+            max_concurrent_streams: config.calls.max_concurrent_streams,
+            max_metadata_bytes: config.connections.max_metadata_bytes,
+            keepalive_interval: config.connections.keepalive_interval,
+            keepalive_timeout: config.connections.keepalive_timeout,
+        },
         rates: listening::rates(&config.limits),
+        traced,
         bounds: DirectoryBounds {
             limits: config::limits(),
             rotation_deadline: config.rotation.deadline,

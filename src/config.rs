@@ -30,6 +30,6 @@ pub use flags::{Flags, add_flags, read_flags};
 pub use render::{example, handbook};
 pub use secret::Secret;
 pub use table::{
-    Audit, Batch, Calls, Config, Database, Forwarded, Keys, Limits, Log, Purge, Rotation, Sessions,
-    Shutdown, Tls, Tokens, limits,
+    Audit, Batch, Calls, Config, Connections, Database, Forwarded, Health, Keys, Limits, Log,
+    Metrics, Purge, Rotation, Sessions, Shutdown, Telemetry, Tls, Tokens, limits,
 };

@@ -27,7 +27,7 @@ pub(crate) struct Listening {
 /// Reads the certificates and binds.
 pub(crate) async fn listen(config: &Config) -> Result<Listening, AppError> {
     let tls = match source(&config.tls) {
-        Some(source) => Some(Arc::new(Tls::open(source, terms(&config.tls)).await?)),
+        Some(source) => Some(Tls::open(source, terms(&config.tls)).await?),
         None => None,
     };
     let proxies: Vec<_> = config

@@ -25,6 +25,7 @@ mod foreign;
 mod inputs;
 mod migrate;
 mod model;
+mod operating;
 mod plans;
 mod postgres;
 mod purge;

@@ -59,6 +59,9 @@ pub struct Record {
     /// The generation of the refresh token that it was about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub generation: Option<u32>,
+    /// The ids of the keys in use, the minting one first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keys: Option<Vec<String>>,
     /// How many sessions ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sessions: Option<u32>,
@@ -111,6 +114,8 @@ impl Audit {
             .with_unit(AUDIT_DROPPED.unit)
             .with_description(AUDIT_DROPPED.description)
             .build();
+        // From zero, so that its first step is seen.
+        dropped.add(0, &[]);
         Ok(Self { stream, dropped })
     }
 

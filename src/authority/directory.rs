@@ -65,7 +65,7 @@ impl Authority {
 
     fn new_client(&self, client_id: Option<Uuid>, settings: ClientSettings) -> NewClient {
         let client_id = client_id.unwrap_or_else(clock::uuid);
-        let secret = ClientSecret::mint(self.ring.minting(), client_id, &clock::random());
+        let secret = ClientSecret::mint(&self.minting(), client_id, &clock::random());
         NewClient {
             client_id,
             settings,
@@ -161,7 +161,7 @@ impl Authority {
         call: &Call,
         client_id: Uuid,
     ) -> Result<CreatedSecret, Failure> {
-        let secret = ClientSecret::mint(self.ring.minting(), client_id, &clock::random());
+        let secret = ClientSecret::mint(&self.minting(), client_id, &clock::random());
         let (secret_id, plaintext) = (clock::uuid(), secret.plaintext());
         let answer = self
             .store

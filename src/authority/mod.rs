@@ -4,11 +4,13 @@ pub mod audit;
 mod directory;
 mod identities;
 mod instruments;
+mod ring;
 mod sessions;
 mod tokens;
 
 pub use directory::{ClientPage, CreatedClient, CreatedSecret};
-pub use instruments::Instruments;
+pub use instruments::{CallAttributes, Instruments};
+pub use ring::RingKept;
 pub use sessions::SessionPage;
 pub use tokens::{
     IssueRequest, IssuedSession, IssuedToken, OpeningRequest, RotateRequest, RotatedToken,
@@ -23,6 +25,7 @@ use crate::domain::{
     tokens::{ClientSecret, Malformed},
 };
 use crate::store::{PurgeOptions, Purger, Store};
+use arc_swap::ArcSwap;
 use audit::{Audit, Record};
 use identities::Hints;
 use std::{net::SocketAddr, sync::Arc, time::Instant};
@@ -55,7 +58,7 @@ pub enum Failure {
 #[derive(Debug)]
 pub struct Authority {
     store: Store,
-    ring: Arc<KeyRing>,
+    ring: Arc<ArcSwap<KeyRing>>,
     issuer: String,
     audit: Audit,
     instruments: Instruments,
@@ -65,6 +68,8 @@ pub struct Authority {
 impl Authority {
     /// An authority of that name over a store and a key ring.
     pub fn new(store: Store, ring: Arc<KeyRing>, issuer: String, audit: Audit) -> Self {
+        let ring = Arc::new(ArcSwap::new(ring));
+        instruments::observe_keys(&ring);
         Self {
             store,
             ring,
@@ -88,7 +93,7 @@ impl Authority {
     /// Reads credentials of the form client id and secret (RFC 6749 section 2.3.1).
     /// Their form and MAC are checked; no query is made.
     pub fn credentials(&self, client_id: &str, secret: &str) -> Result<Credentials, Refusal> {
-        let secret = ClientSecret::parse(secret, &self.ring).map_err(|cause| {
+        let secret = ClientSecret::parse(secret, &self.ring.load()).map_err(|cause| {
             self.instruments.malformed(cause);
             Refusal::CredentialsInvalid
         })?;

@@ -124,9 +124,9 @@ impl Authority {
     }
 
     async fn issue_once(&self, call: &Call, request: IssueRequest) -> Result<IssuedToken, Failure> {
-        let key = self.ring.minting();
+        let key = self.minting();
         let opening = request.opening.map(|opening| Opening {
-            refresh: RefreshToken::first(key, clock::uuid(), clock::random()),
+            refresh: RefreshToken::first(&key, clock::uuid(), clock::random()),
             salt: clock::random(),
             user_agent: opening.user_agent,
             ip_address: opening.ip_address,
@@ -198,8 +198,8 @@ impl Authority {
         call: &Call,
         request: RotateRequest,
     ) -> Result<RotatedToken, Failure> {
-        let token =
-            RefreshToken::parse(request.refresh_token.reveal(), &self.ring).map_err(|cause| {
+        let token = RefreshToken::parse(request.refresh_token.reveal(), &self.ring.load())
+            .map_err(|cause| {
                 self.malformed(cause);
                 let refusal = Refusal::RefreshTokenInvalid;
                 self.refused(call, "rotate", &refusal, Record::default());
@@ -241,6 +241,7 @@ impl Authority {
                         "an authentic refresh token is unknown to the database"
                     );
                 }
+                self.instruments.not_rotated(&refusal);
                 self.refused(call, "rotate", &refusal, about);
                 return Err(refusal.into());
             }
@@ -341,11 +342,11 @@ impl Authority {
         // The mint time wraps in 2106; it only orders the index.
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
         let minted_at = clock::now().timestamp() as u32;
-        AccessToken::mint(self.ring.minting(), minted_at, &clock::random())
+        AccessToken::mint(&self.minting(), minted_at, &clock::random())
     }
 
     pub(super) fn read(&self, token: &str) -> Option<Token> {
-        Token::parse(token, &self.ring)
+        self.parse(token)
             .map_err(|cause| self.malformed(cause))
             .ok()
     }

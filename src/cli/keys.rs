@@ -4,7 +4,7 @@ use super::{exit::Exit, failure::Failure, output};
 use crate::{
     domain::{
         clock,
-        keys::{KeyFileError, KeyRing, new_key_line},
+        keys::{KeyFileError, KeyRing, dated_key_line},
     },
     keyfile::read_key_file,
 };
@@ -52,7 +52,7 @@ pub fn run(command: &KeysCommand) -> Result<Exit, Failure> {
 
 fn generate(args: &GenerateArgs) -> Result<Exit, Failure> {
     let random: Zeroizing<[u8; 36]> = Zeroizing::new(clock::random());
-    let line = Zeroizing::new(new_key_line(&random));
+    let line = Zeroizing::new(dated_key_line(&random, clock::now()));
     match &args.file {
         None => output::write(line.as_bytes())?,
         Some(path) => write_file(path, &line, args.append)?,
@@ -158,7 +158,7 @@ fn trouble(path: &Path, error: &io::Error) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::keyfile::load_key_file;
+    use crate::{domain::keys::new_key_line, keyfile::load_key_file};
     use std::os::unix::fs::PermissionsExt as _;
 
     fn mode(path: &Path) -> u32 {

@@ -105,16 +105,18 @@ pub fn parse() -> Result<Cli, ExitCode> {
 /// Runs a command, says on stderr why it failed, and returns its exit code.
 pub async fn run(cli: Cli) -> ExitCode {
     let Cli { command, options } = cli;
-    let exit = dispatch(command, &options).await.unwrap_or_else(|failure| {
-        failure.report(options.json());
-        failure.exit()
-    });
+    let exit = Box::pin(dispatch(command, &options))
+        .await
+        .unwrap_or_else(|failure| {
+            failure.report(options.json());
+            failure.exit()
+        });
     exit.into()
 }
 
 async fn dispatch(command: Command, options: &CallOptions) -> Result<Exit, Failure> {
     match command {
-        Command::Dev(args) => dev::run(args).await.map(|()| Exit::Ok),
+        Command::Dev(args) => Box::pin(dev::run(args)).await.map(|()| Exit::Ok),
         Command::Serve(args) => serve::run(*args).await.map(|()| Exit::Ok),
         Command::Migrate(args) => migrate::run(args).await,
         Command::Fence(args) => fence::run(args).await,

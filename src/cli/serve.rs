@@ -5,12 +5,18 @@ use crate::{
     app::{self, AppError},
     config::{self, Config, ConfigError, Flags},
     domain::keys::KeyRing,
-    keyfile, shutdown,
+    keyfile,
+    reload::{Kept, Reload},
+    shutdown::Signals,
     store::readiness::RefusedKind,
-    telemetry,
+    telemetry::{Logs, Telemetry, TelemetryError},
 };
 use clap::{ArgMatches, Args, Command, FromArgMatches};
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Every setting comes from the file, from an environment variable over it
 /// (`COUNTERSIGN_ROTATION_GRACE`), or from a flag over both; see docs/configuration.md.
@@ -59,7 +65,7 @@ impl FromArgMatches for SettingFlags {
 
 impl SettingFlags {
     /// The configuration of a file, the environment and these flags.
-    pub(super) fn load(self, file: Option<&std::path::Path>) -> Result<Config, Failure> {
+    pub(super) fn load(self, file: Option<&Path>) -> Result<Config, Failure> {
         Config::load(file, config::process_environment(), self.0).map_err(Failure::from)
     }
 }
@@ -70,22 +76,74 @@ impl From<ConfigError> for Failure {
     }
 }
 
-/// Serves until it is asked to stop.
+impl From<TelemetryError> for Failure {
+    fn from(error: TelemetryError) -> Self {
+        Self::new(Exit::BadInput, error)
+    }
+}
+
+/// Serves until it is asked to stop, or at once until it is asked again.
 pub(super) async fn run(args: ServeArgs) -> Result<(), Failure> {
-    let config = args.settings.load(args.config.as_deref())?;
+    let config = args.settings.clone().load(args.config.as_deref())?;
     if args.print_config {
         return output::write(config.print().as_bytes()).map(drop);
     }
-    telemetry::start_logs(&config.log);
+    let signals = Signals::listen().map_err(deaf)?;
+    let hangup = signal(SignalKind::hangup()).map_err(deaf)?;
+    let mut telemetry = Telemetry::start(&config).await?;
     let ring = key_ring(&config)?;
-    let bound = app::build(&config, ring).await?;
-    let asked = async {
-        if let Err(error) = shutdown::requested().await {
-            tracing::error!(%error, "signals cannot be heard");
-            std::future::pending::<()>().await;
-        }
+    let mut bound = app::build(&config, ring, &mut telemetry).await?;
+    bound.reloading().at(hangup);
+    if let Some(path) = args.config {
+        let logs = telemetry.logs().clone();
+        let level = log_level(path.clone(), args.settings, config, logs);
+        bound.reloading().add("log", path, level);
+    }
+    let life = async {
+        let ended = bound.run(signals.heard(1)).await;
+        telemetry.stop().await;
+        ended.map_err(Failure::from)
     };
-    Ok(bound.run(asked).await?)
+    tokio::select! {
+        ended = life => ended,
+        () = signals.heard(2) => Err(cut_short()),
+    }
+}
+
+/// What a second signal leaves to say.
+pub(super) fn cut_short() -> Failure {
+    Failure::new(
+        Exit::Refused,
+        "ended at once by a second signal; what ran was cut off",
+    )
+}
+
+/// Signals cannot be heard.
+pub(super) fn deaf(error: std::io::Error) -> Failure {
+    Failure::new(Exit::Refused, format!("signals cannot be heard: {error}"))
+}
+
+/// Reads the configuration again, for the log's level. What else has changed in it is named,
+/// and waits for the next start.
+fn log_level(path: PathBuf, flags: SettingFlags, started: Config, logs: Logs) -> Reload {
+    Box::new(move || {
+        let loaded = Config::load(Some(&path), config::process_environment(), flags.0.clone());
+        let outcome = match loaded {
+            Ok(now) => {
+                let waiting = started.differences(&now);
+                if !waiting.is_empty() {
+                    let keys = waiting.join(", ");
+                    tracing::warn!(%keys, "these settings have changed, and take a restart");
+                }
+                Ok(logs.set_level(now.log.level))
+            }
+            Err(error) => Err(Kept {
+                why: error.to_string(),
+                again: false,
+            }),
+        };
+        Box::pin(std::future::ready(outcome))
+    })
 }
 
 /// The key ring of the configured file.

@@ -111,7 +111,11 @@ fn raw(value: &DeValue<'_>) -> Raw {
             .map(|member| member.get_ref().as_str().map(str::to_owned))
             .collect::<Option<_>>()
             .map_or(Raw::Other("array of other things than texts"), Raw::List),
-        DeValue::Float(_) => Raw::Other("float"),
+        DeValue::Float(float) => float
+            .as_str()
+            .replace('_', "")
+            .parse()
+            .map_or(Raw::Other("float"), Raw::Float),
         DeValue::Datetime(_) => Raw::Other("datetime"),
         DeValue::Table(_) => Raw::Other("table"),
     }

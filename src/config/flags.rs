@@ -59,7 +59,9 @@ fn arg(setting: &Setting, flag: String) -> Arg {
             .require_equals(true)
             .default_missing_value("true"),
         // A negative number gets our own refusal, which names what is accepted.
-        Kind::Integer(_) | Kind::Bytes(_) | Kind::Duration(_) => arg.allow_hyphen_values(true),
+        Kind::Integer(_) | Kind::Bytes(_) | Kind::Ratio | Kind::Duration(_) => {
+            arg.allow_hyphen_values(true)
+        }
         _ => arg,
     }
 }
@@ -70,7 +72,7 @@ fn value_name(kind: &Kind) -> &'static str {
         Kind::Text(_) | Kind::Secret => "TEXT",
         Kind::Path => "PATH",
         Kind::Duration(_) => "DURATION",
-        Kind::Integer(_) => "NUMBER",
+        Kind::Integer(_) | Kind::Ratio => "NUMBER",
         Kind::Bytes(_) => "BYTES",
         Kind::Bool => "BOOL",
         Kind::Words(_) => "WORD",

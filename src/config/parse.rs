@@ -17,6 +17,8 @@ pub(super) enum Raw {
     Text(String),
     /// A TOML integer.
     Integer(i128),
+    /// A TOML float.
+    Float(f64),
     /// A TOML boolean.
     Bool(bool),
     /// A TOML array of strings.
@@ -58,6 +60,14 @@ fn check(kind: &Kind, raw: Raw) -> Result<Value, String> {
             .parse()
             .map(Value::Bool)
             .map_err(|_| "is neither true nor false".to_owned()),
+        (Kind::Ratio, Raw::Float(ratio)) => share(ratio),
+        // A whole number is a share too: all, or nothing.
+        (Kind::Ratio, Raw::Integer(number)) => match number {
+            0 => share(0.0),
+            1 => share(1.0),
+            _ => Err("is not from 0 to 1".to_owned()),
+        },
+        (Kind::Ratio, Raw::Word(word)) => share(word.parse().map_err(|_| "is not a number")?),
         (Kind::List(range), Raw::List(list)) => list_within(range, list),
         (Kind::List(range), Raw::Word(word)) => {
             let members = word
@@ -66,8 +76,8 @@ fn check(kind: &Kind, raw: Raw) -> Result<Value, String> {
                 .filter(|member| !member.is_empty());
             list_within(range, members.map(str::to_owned).collect())
         }
-        (Kind::Integer(_) | Kind::Bool | Kind::List(_), _)
-        | (_, Raw::Integer(_) | Raw::Bool(_) | Raw::List(_) | Raw::Other(_)) => {
+        (Kind::Integer(_) | Kind::Bool | Kind::Ratio | Kind::List(_), _)
+        | (_, Raw::Integer(_) | Raw::Float(_) | Raw::Bool(_) | Raw::List(_) | Raw::Other(_)) => {
             Err("has the wrong type".to_owned())
         }
         (_, Raw::Word(text) | Raw::Text(text)) => check_text(kind, text),
@@ -104,9 +114,18 @@ fn check_text(kind: &Kind, text: String) -> Result<Value, String> {
             Ok(Value::Text(text))
         }
         Kind::Words(_) | Kind::WordsOrPath(_) => Err("is none of the words".to_owned()),
-        Kind::Integer(_) | Kind::Bytes(_) | Kind::Bool | Kind::List(_) => {
+        Kind::Integer(_) | Kind::Bytes(_) | Kind::Bool | Kind::Ratio | Kind::List(_) => {
             Err("has the wrong type".to_owned())
         }
+    }
+}
+
+/// A share from 0 to 1; what is no number is none.
+fn share(ratio: f64) -> Result<Value, String> {
+    if (0.0..=1.0).contains(&ratio) {
+        Ok(Value::Ratio(ratio))
+    } else {
+        Err("is not from 0 to 1".to_owned())
     }
 }
 
@@ -168,6 +187,7 @@ fn show(raw: &Raw) -> String {
             format!("{shown:?}")
         }
         Raw::Integer(number) => number.to_string(),
+        Raw::Float(number) => number.to_string(),
         Raw::Bool(truth) => truth.to_string(),
         Raw::List(list) => format!("a list of {}", list.len()),
         Raw::Other(name) => format!("a TOML {name}"),
@@ -227,6 +247,28 @@ mod tests {
         );
         assert!(parsed(integer(), Raw::Text("5".to_owned())).is_err());
         assert!(word(integer(), "10").is_err() && word(integer(), "5.0").is_err());
+    }
+
+    #[test]
+    fn a_share_is_any_number_from_0_to_1() {
+        for (raw, read) in [
+            (Raw::Word("0.25".to_owned()), "0.25"),
+            (Raw::Word("1".to_owned()), "1.0"),
+            (Raw::Float(0.5), "0.5"),
+            (Raw::Integer(0), "0.0"),
+        ] {
+            assert_eq!(parsed(Kind::Ratio, raw), Ok(read.to_owned()));
+        }
+        for raw in [
+            Raw::Word("NaN".to_owned()),
+            Raw::Word("half".to_owned()),
+            Raw::Float(1.01),
+            Raw::Float(-0.1),
+            Raw::Integer(2),
+            Raw::Text("0.5".to_owned()),
+        ] {
+            assert!(parsed(Kind::Ratio, raw).is_err());
+        }
     }
 
     #[test]

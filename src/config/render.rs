@@ -7,6 +7,7 @@ use super::{
     parse::{self, Raw},
     setting::{Kind, Need, Setting, join},
     table::{SECTIONS, SETTINGS},
+    value::Value,
 };
 use crate::domain::limits::FIXED;
 
@@ -14,6 +15,24 @@ use crate::domain::limits::FIXED;
 const WIDTH: usize = 88;
 
 impl Config {
+    /// The keys whose values differ in `other`, but for the one that is reloaded: the log's
+    /// level.
+    pub fn differences(&self, other: &Self) -> Vec<&'static str> {
+        let shown = |value: Option<Value>| match value {
+            // Compared here, and shown to nobody.
+            Some(Value::Secret(secret)) => Some(secret.expose().to_owned()),
+            Some(value) => Some(format!("{value:?}")),
+            None => None,
+        };
+        self.values()
+            .zip(other.values())
+            .filter(|((setting, own), (_, others))| {
+                setting.key != "log.level" && shown(own.clone()) != shown(others.clone())
+            })
+            .map(|((setting, _), _)| setting.key)
+            .collect()
+    }
+
     /// The effective configuration as TOML that loads again, once the secrets are set:
     /// their lines are comments.
     pub fn print(&self) -> String {
@@ -146,7 +165,7 @@ fn heading(
 fn assignment(setting: &Setting, value: &str, comment: &str) -> String {
     let quoted = || toml::Value::String(value.to_owned()).to_string();
     let toml = match setting.kind {
-        Kind::Integer(_) | Kind::Bool | Kind::List(_) => {
+        Kind::Integer(_) | Kind::Bool | Kind::Ratio | Kind::List(_) => {
             let parsed = parse::parse(setting, Raw::Word(value.to_owned())).ok();
             parsed
                 .and_then(|value| setting.kind.toml(&value))

@@ -34,6 +34,8 @@ pub(super) enum Kind {
     Bytes(RangeInclusive<u64>),
     /// `true` or `false`.
     Bool,
+    /// A share, from 0 to 1.
+    Ratio,
     /// One of these words.
     Words(&'static [&'static str]),
     /// One of these words, or a path with a `/` in it, so that a misspelt word is

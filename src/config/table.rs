@@ -10,7 +10,9 @@ use super::{
     AuditOutput, ClientCertificates, LogFormat, LogLevel, Secret, TlsVersion,
     define::settings,
     setting::{
-        Kind::{Bool, Bytes, Duration as Time, Integer, Path, Secret as Hidden, Socket, Text},
+        Kind::{
+            Bool, Bytes, Duration as Time, Integer, Path, Ratio, Secret as Hidden, Socket, Text,
+        },
         Kind::{List, Words, WordsOrPath},
         Need::{Default, Optional, Required, RequiredUnless},
         Setting,
@@ -82,7 +84,7 @@ settings! {
     }
 
     section keys: Keys = "The keys under which tokens are made." {
-        /// The file of the key ring.
+        /// The file of the key ring; read again when it changes, and at SIGHUP.
         file: PathBuf = Path, Required("/etc/countersign/keys");
     }
 
@@ -163,6 +165,18 @@ settings! {
         max_concurrent_streams: u32 = Integer(1..=100_000), Default("1024");
     }
 
+    section connections: Connections = "The connections of callers." {
+        /// How long a connection is used before its caller is told to open another, more or less by a
+        /// tenth, so that new replicas get their share. What runs on it is finished.
+        max_age: Duration = Time(secs(1)..=secs(DAY)), Default("30m");
+        /// How long a connection is silent before it is asked whether anybody is there.
+        keepalive_interval: Duration = Time(secs(1)..=secs(HOUR)), Default("30s");
+        /// How long it may then be silent before it is closed.
+        keepalive_timeout: Duration = Time(secs(1)..=secs(5 * MINUTE)), Default("20s");
+        /// The most metadata that one call may carry.
+        max_metadata_bytes: u32 = Bytes(8 * KIB..=MIB), Default("128KiB");
+    }
+
     section batch: Batch = "Calls of one kind that go to the database together." {
         /// The most calls in one batch.
         max_calls: usize = Integer(1..=1_000), Default("128");
@@ -184,15 +198,44 @@ settings! {
     }
 
     section shutdown: Shutdown = "The end of the process." {
-        /// How long calls may go on after SIGTERM.
+        /// How long calls are still taken after SIGTERM, when the server is not ready any more: until
+        /// every load balancer knows.
+        pause: Duration = Time(secs(0)..=secs(5 * MINUTE)), Default("5s");
+        /// How long calls may go on after that; what runs then is cut off.
         drain: Duration = Time(secs(0)..=secs(10 * MINUTE)), Default("30s");
     }
 
     section log: Log = "The log." {
-        /// The least severe line that is logged.
+        /// The least severe line that is logged; read again from the file at SIGHUP and when the file
+        /// changes.
         level: LogLevel = Words(LogLevel::WORDS), Default("info");
         /// How a line is written.
         format: LogFormat = Words(LogFormat::WORDS), Default("text");
+    }
+
+    section health: Health = "Health on a port of its own, for kubelets." {
+        /// Serve `grpc.health.v1` here too, in plain HTTP/2, whatever `listen` demands of its callers.
+        listen: Option<SocketAddr> = Socket, Optional("0.0.0.0:7301");
+    }
+
+    section metrics: Metrics = "Metrics for Prometheus." {
+        /// Serve `/metrics` here, in plain HTTP; docs/metrics.md has the list.
+        listen: Option<SocketAddr> = Socket, Optional("0.0.0.0:9464");
+    }
+
+    section telemetry: Telemetry = "Traces and metrics by OTLP, to an OpenTelemetry collector." {
+        /// The collector's gRPC endpoint, `http://` or `https://`; without it nothing is traced.
+        endpoint: Option<String> = Text(1..=2048), Optional("http://localhost:4317");
+        /// The share of calls that are traced.
+        sampling: f64 = Ratio, Default("0.1");
+        /// Where a caller's `traceparent` says whether the trace is sampled, do as it says.
+        follow_callers: bool = Bool, Default("true");
+        /// How often metrics are sent.
+        interval: Duration = Time(secs(1)..=secs(HOUR)), Default("1m");
+        /// How long the collector may take to answer; what it does not take is dropped and counted.
+        timeout: Duration = Time(ms(100)..=secs(MINUTE)), Default("10s");
+        /// How many spans may wait to be sent; those beyond are dropped and counted.
+        buffer: usize = Integer(1..=1_000_000), Default("4096");
     }
 
     section audit: Audit = "The audit stream, which cannot be switched off." {

@@ -64,6 +64,7 @@ impl Kind {
                 bytes_text(*range.end())
             ),
             Self::Bool => "true or false".to_owned(),
+            Self::Ratio => "a number from 0 to 1".to_owned(),
             Self::Words(words) => words.join(", "),
             Self::WordsOrPath(words) => format!("{}, or a path with a `/` in it", words.join(", ")),
             Self::List(range) => {
@@ -84,6 +85,7 @@ impl Kind {
             Value::Number(number) if matches!(self, Self::Bytes(_)) => text(bytes_text(*number)),
             Value::Number(number) => number.to_string(),
             Value::Bool(truth) => truth.to_string(),
+            Value::Ratio(ratio) => toml::Value::Float(*ratio).to_string(),
             Value::List(list) => toml::Value::from(list.clone()).to_string(),
         })
     }

@@ -16,6 +16,7 @@ pub(super) enum Value {
     /// A count or a number of bytes.
     Number(u64),
     Bool(bool),
+    Ratio(f64),
     List(Vec<String>),
 }
 
@@ -73,6 +74,7 @@ fields! {
     u32 = Number;
     usize = Number;
     bool = Bool;
+    f64 = Ratio;
     Vec<String> = List;
 }
 

@@ -37,6 +37,8 @@ pub enum EventKind {
     SecretCreated,
     /// A client's secret was retired.
     SecretRetired,
+    /// A server uses another key ring than before.
+    KeyRingChanged,
 }
 
 impl EventKind {
@@ -58,6 +60,7 @@ impl EventKind {
             Self::AuthorityFenced => "authority_fenced",
             Self::SecretCreated => "secret_created",
             Self::SecretRetired => "secret_retired",
+            Self::KeyRingChanged => "key_ring_changed",
         }
     }
 
@@ -83,6 +86,8 @@ pub struct Event {
     pub client_id: Option<Uuid>,
     /// The user that it happened to.
     pub subject: Option<Uuid>,
+    /// What else there is to know, an object. Nothing secret.
+    pub detail: Option<serde_json::Value>,
     /// Who did it.
     pub origin: Origin,
 }
@@ -105,6 +110,7 @@ impl Event {
             token_id: None,
             client_id: None,
             subject: None,
+            detail: None,
             origin,
         }
     }

@@ -3,6 +3,16 @@
 //! A room records only what has a row here. No attribute can grow without bound:
 //! each takes its values from a fixed set.
 
+/// Bounds of the buckets of durations, in seconds: from a batch of a local database to a
+/// deadline.
+const SECONDS: &[f64] = &[
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+];
+/// Bounds of the buckets of counts.
+const COUNTS: &[f64] = &[
+    1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1000.0,
+];
+
 /// What an instrument does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InstrumentKind {
@@ -25,143 +35,161 @@ pub struct Instrument {
     pub unit: &'static str,
     /// What it tells.
     pub description: &'static str,
-    /// Its attributes.
-    pub attributes: &'static [&'static str],
+    /// Its attributes, each with the values that it takes.
+    pub attributes: &'static [(&'static str, &'static str)],
+    /// The upper bounds of a histogram's buckets.
+    pub bounds: &'static [f64],
 }
 
-/// Calls by method and code.
-pub const CALLS: Instrument = Instrument {
-    name: "countersign.calls",
-    kind: InstrumentKind::Counter,
-    unit: "{call}",
-    description: "Calls, by method and gRPC code.",
-    attributes: &["method", "code"],
-};
-/// How long calls take.
-pub const CALL_DURATION: Instrument = Instrument {
-    name: "countersign.call.duration",
-    kind: InstrumentKind::Histogram,
-    unit: "s",
-    description: "How long calls take in the server, by method.",
-    attributes: &["method"],
-};
-/// Refusals by reason.
-pub const REFUSALS: Instrument = Instrument {
-    name: "countersign.refusals",
-    kind: InstrumentKind::Counter,
-    unit: "{refusal}",
-    description: "Refused calls, by reason (the names of ErrorReason).",
-    attributes: &["reason"],
-};
-/// Forwarded headers that said nothing.
-pub const FORWARDED_IGNORED: Instrument = Instrument {
-    name: "countersign.forwarded.ignored",
-    kind: InstrumentKind::Counter,
-    unit: "{call}",
-    description: "Calls whose x-forwarded-client-cert was ignored, by cause: untrusted, malformed, not_one_uri or not_spiffe.",
-    attributes: &["cause"],
-};
-/// Rotations by outcome.
-pub const ROTATIONS: Instrument = Instrument {
-    name: "countersign.rotations",
-    kind: InstrumentKind::Counter,
-    unit: "{rotation}",
-    description: "Successful rotations, by outcome: rotated or replayed.",
-    attributes: &["outcome"],
-};
-/// Tokens that needed no query to be refused.
-pub const MALFORMED_TOKENS: Instrument = Instrument {
-    name: "countersign.tokens.malformed",
-    kind: InstrumentKind::Counter,
-    unit: "{token}",
-    description: "Presented tokens that were refused without a query, by cause: form, \
-                  checksum, unknown_key or mac.",
-    attributes: &["cause"],
-};
-/// Sessions that ended by revocation.
-pub const SESSIONS_REVOKED: Instrument = Instrument {
-    name: "countersign.sessions.revoked",
-    kind: InstrumentKind::Counter,
-    unit: "{session}",
-    description: "Live sessions that a revocation ended.",
-    attributes: &[],
-};
-/// Audit records that were dropped.
-pub const AUDIT_DROPPED: Instrument = Instrument {
-    name: "countersign.audit.dropped",
-    kind: InstrumentKind::Counter,
-    unit: "{record}",
-    description: "Audit records dropped because their stream could not keep up.",
-    attributes: &[],
-};
-/// Calls of a batch.
-pub const BATCH_CALLS: Instrument = Instrument {
-    name: "countersign.batch.calls",
-    kind: InstrumentKind::Histogram,
-    unit: "{call}",
-    description: "Calls that went to the database in one batch, by kind.",
-    attributes: &["kind"],
-};
-/// How long a call waited for its batch.
-pub const BATCH_WAIT: Instrument = Instrument {
-    name: "countersign.batch.wait",
-    kind: InstrumentKind::Histogram,
-    unit: "s",
-    description: "How long a call waited before its batch was sent, by kind.",
-    attributes: &["kind"],
-};
+impl InstrumentKind {
+    /// Its name, for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Histogram => "histogram",
+            Self::Gauge => "gauge",
+        }
+    }
+}
 
-/// 32-bit ids that are left.
-pub const IDS_LEFT: Instrument = Instrument {
-    name: "countersign.ids.left",
-    kind: InstrumentKind::Gauge,
-    unit: "{id}",
-    description: "Ids that the identity of a documented table can still give out before its \
-                  reserve; below 0, freed ids are used again.",
-    attributes: &["table"],
-};
+impl Instrument {
+    /// Its name on the page for Prometheus: words joined by `_`, the unit and, of a counter,
+    /// `total` behind it.
+    pub fn prometheus(&self) -> String {
+        let mut name = self.name.replace('.', "_");
+        if self.unit == "s" {
+            name.push_str("_seconds");
+        }
+        if self.kind == InstrumentKind::Counter {
+            name.push_str("_total");
+        }
+        name
+    }
+}
 
-/// Rows that were purged.
-pub const PURGED_ROWS: Instrument = Instrument {
-    name: "countersign.purge.rows",
-    kind: InstrumentKind::Counter,
-    unit: "{row}",
-    description: "Expired rows that this process purged, by kind: session, grant, ledger or \
-                  access_token.",
-    attributes: &["kind"],
-};
-/// How far purging is behind.
-pub const PURGE_LAG: Instrument = Instrument {
-    name: "countersign.purge.lag",
-    kind: InstrumentKind::Gauge,
-    unit: "s",
-    description: "How long ago the oldest row expired that is due and was left at the end of \
-                  the last pass, by kind: family or access_token; 0: none was left.",
-    attributes: &["kind"],
-};
-/// Passes that failed.
-pub const PURGE_FAILURES: Instrument = Instrument {
-    name: "countersign.purge.failures",
-    kind: InstrumentKind::Counter,
-    unit: "{pass}",
-    description: "Passes of the purge that the database failed.",
-    attributes: &[],
-};
+macro_rules! instruments {
+    ($(
+        $(#[doc = $doc:literal])+
+        $NAME:ident = $name:literal, $kind:ident, $unit:literal $(, $bounds:ident)?
+            { $($attribute:literal: $values:literal),* } $description:literal;
+    )+) => {
+        $(
+            $(#[doc = $doc])+
+            pub const $NAME: Instrument = Instrument {
+                name: $name,
+                kind: InstrumentKind::$kind,
+                unit: $unit,
+                description: $description,
+                attributes: &[$(($attribute, $values)),*],
+                bounds: instruments!(@bounds $($bounds)?),
+            };
+        )+
 
-/// All of them.
-pub const TABLE: &[Instrument] = &[
-    CALLS,
-    CALL_DURATION,
-    REFUSALS,
-    ROTATIONS,
-    MALFORMED_TOKENS,
-    SESSIONS_REVOKED,
-    FORWARDED_IGNORED,
-    AUDIT_DROPPED,
-    BATCH_CALLS,
-    BATCH_WAIT,
-    IDS_LEFT,
-    PURGED_ROWS,
-    PURGE_LAG,
-    PURGE_FAILURES,
-];
+        /// All of them.
+        pub const TABLE: &[Instrument] = &[$($NAME),+];
+    };
+    (@bounds $bounds:ident) => { $bounds };
+    (@bounds) => { &[] };
+}
+
+instruments! {
+    /// Calls that ended.
+    CALLS = "countersign.calls", Counter, "{call}"
+        { "method": "a method of the port, or `_OTHER`", "code": "a gRPC code", "reason": "a name of `ErrorReason`; empty: none" }
+        "Calls, by method, gRPC code and reason.";
+    /// How long calls take.
+    CALL_DURATION = "countersign.call.duration", Histogram, "s", SECONDS
+        { "method": "a method of the port, or `_OTHER`" }
+        "How long calls take in the server, by method.";
+    /// Refusals by reason.
+    REFUSALS = "countersign.refusals", Counter, "{refusal}"
+        { "reason": "a name of `ErrorReason`" }
+        "What was refused, by reason; within one BatchIntrospect there may be several.";
+    /// Proxies' words that were not heard.
+    FORWARDED_IGNORED = "countersign.forwarded.ignored", Counter, "{call}"
+        { "cause": "untrusted, malformed, not_one_uri or not_spiffe" }
+        "Calls whose x-forwarded-client-cert was ignored, by cause.";
+    /// Rotations by outcome.
+    ROTATIONS = "countersign.rotations", Counter, "{rotation}"
+        { "outcome": "rotated, replayed, superseded, reused, unknown or refused" }
+        "Rotations that were decided, by outcome: reused ended its family, unknown is authentic but not in the database.";
+    /// Tokens that needed no query to be refused.
+    MALFORMED_TOKENS = "countersign.tokens.malformed", Counter, "{token}"
+        { "cause": "form, checksum, unknown_key or mac" }
+        "Presented tokens and secrets that were refused without a query, by cause.";
+    /// Sessions that ended by revocation.
+    SESSIONS_REVOKED = "countersign.sessions.revoked", Counter, "{session}" {}
+        "Live sessions that a revocation ended.";
+    /// How many sessions there are.
+    SESSIONS_ESTIMATE = "countersign.sessions.estimate", Gauge, "{session}" {}
+        "Sessions in the table, as the planner of PostgreSQL estimates them; of the whole database, absent until it was analysed.";
+    /// Audit records that were dropped.
+    AUDIT_DROPPED = "countersign.audit.dropped", Counter, "{record}" {}
+        "Audit records dropped because their stream could not keep up.";
+    /// Calls of a batch.
+    BATCH_CALLS = "countersign.batch.calls", Histogram, "{call}", COUNTS
+        { "kind": "introspect, issue, open, rotate or revoke" }
+        "Calls that went to the database in one batch, by kind.";
+    /// How long a call waited for its batch.
+    BATCH_WAIT = "countersign.batch.wait", Histogram, "s", SECONDS
+        { "kind": "introspect, issue, open, rotate or revoke" }
+        "How long a call waited before its batch was sent, by kind.";
+    /// How many calls wait for a batch.
+    BATCH_DEPTH = "countersign.batch.depth", Gauge, "{call}"
+        { "kind": "introspect, issue, open, rotate or revoke" }
+        "Calls that wait for a batch now, by kind; batch.max_waiting is the most.";
+    /// The pool's connections.
+    POOL_CONNECTIONS = "countersign.pool.connections", Gauge, "{connection}"
+        { "state": "used or idle" }
+        "Connections to the database, by state; database.connections is the most.";
+    /// Work that waits for a connection.
+    POOL_WAITING = "countersign.pool.waiting", Gauge, "{request}" {}
+        "Work that waits for a connection now.";
+    /// Work that got no connection in time.
+    POOL_TIMEOUTS = "countersign.pool.timeouts", Counter, "{request}" {}
+        "Work that waited longer than database.acquire_timeout for a connection.";
+    /// How long the database takes.
+    DATABASE_DURATION = "countersign.database.duration", Histogram, "s", SECONDS
+        { "statement": "a file of `sql/`" }
+        "From sending a statement to its answer; statements of one flight wait for each other.";
+    /// 32-bit ids that are left.
+    IDS_LEFT = "countersign.ids.left", Gauge, "{id}"
+        { "table": "auth.refresh_session or auth.user" }
+        "Ids that the identity of a documented table can still give out before its reserve; below 0, freed ids are used again.";
+    /// Rows that were purged.
+    PURGED_ROWS = "countersign.purge.rows", Counter, "{row}"
+        { "kind": "session, grant, ledger or access_token" }
+        "Expired rows that this process purged, by kind.";
+    /// How far purging is behind.
+    PURGE_LAG = "countersign.purge.lag", Gauge, "s"
+        { "kind": "family or access_token" }
+        "How long ago the oldest row expired that is due and was left at the end of the last pass, by kind; 0: none was left.";
+    /// Passes that failed.
+    PURGE_FAILURES = "countersign.purge.failures", Counter, "{pass}" {}
+        "Passes of the purge that the database failed.";
+    /// The size of the key ring.
+    KEYS = "countersign.keys", Gauge, "{key}" {}
+        "Keys of the ring in use.";
+    /// The age of keys.
+    KEY_AGE = "countersign.key.age", Gauge, "s"
+        { "key": "minting or oldest" }
+        "How long ago a key was made, where its line in the key file says so.";
+    /// How long the server's certificate is good for.
+    CERTIFICATE_LEFT = "countersign.certificate.left", Gauge, "s" {}
+        "How long until the server's own certificate expires; absent without TLS.";
+    /// Reloads by outcome.
+    RELOADS = "countersign.reloads", Counter, "{reload}"
+        { "what": "keys, log or certificates", "outcome": "changed, unchanged or failed" }
+        "Files read again, by outcome; after failed what was in use stays in use.";
+    /// Whether the server is ready.
+    READY = "countersign.ready", Gauge, "{server}" {}
+        "1 while the server is ready, 0 while it is not.";
+    /// Telemetry that was dropped.
+    TELEMETRY_DROPPED = "countersign.telemetry.dropped", Counter, "{item}"
+        { "signal": "spans or metrics", "cause": "buffer or export" }
+        "Spans, and sendings of metrics, that the collector did not get: the buffer was full, or it did not take them.";
+    /// What runs.
+    BUILD = "countersign.build", Gauge, "{process}"
+        { "version": "this binary's version" }
+        "Always 1.";
+}

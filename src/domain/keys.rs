@@ -1,11 +1,12 @@
 //! The key ring: every secret of the authority comes from it.
 //!
 //! A key file has one key a line, `<id> <key>`: the id is 8 hexadecimal digits,
-//! the key 32 bytes in base64url. `#` starts a comment. The first key mints, all
-//! verify. docs/tokens.md describes what is derived from a key.
+//! the key 32 bytes in base64url. `#` starts a comment; `# made <RFC 3339>` behind a
+//! key tells how old it is. The first key mints, all verify. docs/tokens.md describes what is derived from a key.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
-use std::{fmt, sync::Arc};
+use chrono::{DateTime, Utc};
+use std::{collections::BTreeSet, fmt, sync::Arc};
 use thiserror::Error;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
@@ -54,6 +55,7 @@ pub(in crate::domain) struct TokenKeys {
 /// One key of the ring, with everything derived from it.
 pub struct Key {
     id: KeyId,
+    made: Option<DateTime<Utc>>,
     pub(in crate::domain) access: TokenKeys,
     pub(in crate::domain) refresh: TokenKeys,
     pub(in crate::domain) client_secret: TokenKeys,
@@ -66,6 +68,7 @@ impl Key {
         let derive = |context: &str| DerivedKey::new(context, secret);
         Self {
             id,
+            made: None,
             access: TokenKeys {
                 mac: derive("countersign v1 access token mac"),
                 digest: derive("countersign v1 access token digest"),
@@ -86,6 +89,18 @@ impl Key {
     pub fn id(&self) -> KeyId {
         self.id
     }
+
+    /// When it was made, if its line says so.
+    pub fn made(&self) -> Option<DateTime<Utc>> {
+        self.made
+    }
+}
+
+impl Key {
+    /// Whether two keys are made of the same bytes. Both are ours: nothing is presented.
+    fn is_same(&self, other: &Self) -> bool {
+        self.rotation.0 == other.rotation.0
+    }
 }
 
 impl fmt::Debug for Key {
@@ -97,6 +112,19 @@ impl fmt::Debug for Key {
 /// The keys, the minting one first; never empty.
 #[derive(Clone, Debug)]
 pub struct KeyRing(Vec<Arc<Key>>);
+
+/// How one ring differs from the one before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RingChange {
+    /// The ids of the new ring, the minting one first.
+    pub keys: Vec<KeyId>,
+    /// Another key mints.
+    pub promoted: bool,
+    /// Keys that were not there before.
+    pub added: Vec<KeyId>,
+    /// Keys that are there no more: everything under them is over.
+    pub retired: Vec<KeyId>,
+}
 
 /// Why a key file was refused. Lines count from 1; no key material is told.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -126,11 +154,13 @@ impl KeyRing {
         let mut keys: Vec<Arc<Key>> = Vec::new();
         for (number, line) in text.lines().enumerate() {
             let number = number + 1;
-            let line = line.split('#').next().unwrap_or_default().trim();
+            let (line, comment) = line.split_once('#').unwrap_or((line, ""));
+            let line = line.trim();
             if line.is_empty() {
                 continue;
             }
-            let key = parse_line(line).ok_or(KeyFileError::Malformed { line: number })?;
+            let mut key = parse_line(line).ok_or(KeyFileError::Malformed { line: number })?;
+            key.made = made(comment);
             if keys.iter().any(|other| other.id == key.id) {
                 return Err(KeyFileError::Duplicate {
                     line: number,
@@ -155,6 +185,35 @@ impl KeyRing {
         self.0.iter().find(|key| key.id == id)
     }
 
+    /// When the oldest key was made whose line says so.
+    pub fn oldest(&self) -> Option<DateTime<Utc>> {
+        self.0.iter().filter_map(|key| key.made).min()
+    }
+
+    /// What would change if `next` took this ring's place; `None`: nothing.
+    ///
+    /// # Errors
+    /// An id that names another key in `next`.
+    pub fn change_to(&self, next: &Self) -> Result<Option<RingChange>, KeyId> {
+        for key in &next.0 {
+            if self.get(key.id).is_some_and(|own| !own.is_same(key)) {
+                return Err(key.id);
+            }
+        }
+        let (old, new): (Vec<_>, Vec<_>) = (self.ids().collect(), next.ids().collect());
+        if old == new {
+            return Ok(None);
+        }
+        let set = |ids: &[KeyId]| ids.iter().copied().collect::<BTreeSet<_>>();
+        let (before, after) = (set(&old), set(&new));
+        Ok(Some(RingChange {
+            promoted: old[0] != new[0],
+            added: after.difference(&before).copied().collect(),
+            retired: before.difference(&after).copied().collect(),
+            keys: new,
+        }))
+    }
+
     /// Every key's id, the minting one first.
     pub fn ids(&self) -> impl Iterator<Item = KeyId> + '_ {
         self.0.iter().map(|key| key.id)
@@ -174,6 +233,20 @@ fn parse_line(line: &str) -> Option<Key> {
     let key = Key::new(KeyId(id), &secret);
     secret.zeroize();
     Some(key)
+}
+
+/// When a key was made, by the comment behind it.
+fn made(comment: &str) -> Option<DateTime<Utc>> {
+    let time = comment.trim().strip_prefix("made ")?;
+    let time = DateTime::parse_from_rfc3339(time.trim()).ok()?;
+    Some(time.to_utc())
+}
+
+/// The same line, with the moment at which the key was made.
+pub fn dated_key_line(random: &[u8; 36], now: DateTime<Utc>) -> String {
+    let line = new_key_line(random);
+    let now = now.format("%Y-%m-%dT%H:%M:%SZ");
+    format!("{} # made {now}\n", line.trim_end())
 }
 
 /// One line of a key file for a new key, from 36 random bytes.
@@ -202,6 +275,34 @@ mod tests {
     #[test]
     fn a_generated_line_is_read_back() {
         assert!(KeyRing::parse(&new_key_line(&[5; 36])).is_ok());
+    }
+
+    #[test]
+    fn a_dated_line_tells_its_age_and_any_other_comment_does_not() {
+        let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        let text = dated_key_line(&[5; 36], now) + &line(7, 1) + "\n# made yesterday\n";
+        let ring = KeyRing::parse(&text).unwrap();
+        assert_eq!(ring.minting().made(), Some(now));
+        assert_eq!(ring.get(KeyId(7)).unwrap().made(), None);
+        assert_eq!(ring.oldest(), Some(now));
+    }
+
+    #[test]
+    fn a_change_names_what_came_went_and_mints() {
+        let ring = |lines: &[(u32, u8)]| {
+            let lines: String = lines.iter().map(|(id, byte)| line(*id, *byte)).collect();
+            KeyRing::parse(&lines).unwrap()
+        };
+        let old = ring(&[(7, 1), (8, 2)]);
+        assert_eq!(old.change_to(&ring(&[(7, 1), (8, 2)])), Ok(None));
+        let change = old.change_to(&ring(&[(9, 3), (7, 1)])).unwrap().unwrap();
+        assert_eq!(change.keys, [KeyId(9), KeyId(7)]);
+        assert!(change.promoted);
+        assert_eq!(change.added, [KeyId(9)]);
+        assert_eq!(change.retired, [KeyId(8)]);
+        let order = old.change_to(&ring(&[(8, 2), (7, 1)])).unwrap().unwrap();
+        assert!(order.promoted && order.added.is_empty() && order.retired.is_empty());
+        assert_eq!(old.change_to(&ring(&[(7, 1), (8, 3)])), Err(KeyId(8)));
     }
 
     #[test]

@@ -86,7 +86,10 @@ pub const TABLE: &[Method] = methods! {
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo" Access::Authenticated, None, Directory;
 };
 
-/// The row of a path.
-pub fn find(path: &str) -> Option<&'static Method> {
-    TABLE.iter().find(|method| method.path == path)
+/// How metrics and spans name every path that has no row.
+pub const OTHER: &str = "_OTHER";
+
+/// The place of a path in the table.
+pub fn place(path: &str) -> Option<usize> {
+    TABLE.iter().position(|method| method.path == path)
 }

@@ -1,10 +1,12 @@
 //! The server's edge: convert, one call, convert. The one place that picks a status
 //! code is [`status`]; who may call what stands in [`methods`].
 
+mod connections;
 mod convert;
 mod directory;
 mod layers;
 pub mod methods;
+mod reason;
 pub mod status;
 mod token_authority;
 pub mod transport;
@@ -20,13 +22,14 @@ use crate::proto::{
 use convert::ClientBounds;
 use layers::{CallLayer, Edge, Limits};
 use std::{sync::Arc, time::Duration};
-use tonic::transport::server::{Router, Server};
+use tonic::{service::Routes, transport::server::Server};
 use tonic_health::{
     pb::health_server::HealthServer,
     server::{HealthReporter, HealthService},
 };
 use tower::layer::util::{Identity, Stack};
 
+pub use connections::serve;
 pub use convert::ClientBounds as DirectoryBounds;
 pub use layers::{Deadlines, Rates};
 
@@ -37,17 +40,41 @@ pub struct EdgeOptions {
     pub deadlines: Deadlines,
     /// Bytes of a message at most.
     pub max_message_bytes: usize,
-    /// Calls of one connection at once.
-    pub max_concurrent_streams: u32,
+    /// How connections are kept.
+    pub connections: Connections,
+    /// Each call has a span.
+    pub traced: bool,
     /// What an administrator may set for a client.
     pub bounds: ClientBounds,
     /// How often callers may call.
     pub rates: Rates,
 }
 
-/// Metadata of a call: a proof and a certificate chain fit, and are refused by name
-/// where they are too large, not by a broken connection.
-const MAX_METADATA_BYTES: u32 = 128 * 1024;
+/// How connections are kept.
+#[derive(Debug, Clone, Copy)]
+pub struct Connections {
+    /// Calls of one connection at once.
+    pub max_concurrent_streams: u32,
+    /// Metadata of a call: a proof and a certificate chain fit, and are refused by name
+    /// where they are too large, not by a broken connection.
+    pub max_metadata_bytes: u32,
+    /// Silence after which a connection is asked whether anybody is there.
+    pub keepalive_interval: Duration,
+    /// Silence after that question with which it is closed.
+    pub keepalive_timeout: Duration,
+}
+
+impl Connections {
+    /// As the settings have them by default, with so many calls of one connection at once.
+    pub fn with(max_concurrent_streams: u32) -> Self {
+        Self {
+            max_concurrent_streams,
+            max_metadata_bytes: 128 * 1024,
+            keepalive_interval: Duration::from_secs(30),
+            keepalive_timeout: Duration::from_secs(20),
+        }
+    }
+}
 
 /// What a caller may send of one call, and of all calls of a connection, before it is read.
 const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
@@ -57,30 +84,31 @@ const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
 pub type Layers = Stack<CallLayer, Identity>;
 
 /// The transport, without any service: what `countersign bench` compares with has the same.
-pub fn server(max_concurrent_streams: u32) -> Server {
+pub fn server(connections: Connections) -> Server {
     Server::builder()
         .tcp_nodelay(true)
-        .max_concurrent_streams(max_concurrent_streams)
+        .max_concurrent_streams(connections.max_concurrent_streams)
         // Messages are small, and a connection carries many at once: room for them without
         // an update of the window for every few.
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .http2_max_header_list_size(MAX_METADATA_BYTES)
-        .http2_keepalive_interval(Some(Duration::from_secs(30)))
-        .http2_keepalive_timeout(Some(Duration::from_secs(20)))
+        .http2_max_header_list_size(connections.max_metadata_bytes)
+        .http2_keepalive_interval(Some(connections.keepalive_interval))
+        .http2_keepalive_timeout(Some(connections.keepalive_timeout))
 }
 
-/// Every service of the port: the table of contents.
+/// The transport and every service of the port: the table of contents.
 pub fn services(
     authority: &Arc<Authority>,
     health: HealthReporter,
     options: EdgeOptions,
-) -> Result<Router<Layers>, tonic_reflection::server::Error> {
-    let edge = Arc::new(Edge {
-        authority: Arc::clone(authority),
-        deadlines: options.deadlines,
-        limits: Limits::new(&options.rates),
-    });
+) -> Result<(Server<Layers>, Routes), tonic_reflection::server::Error> {
+    let edge = Arc::new(Edge::new(
+        Arc::clone(authority),
+        options.deadlines,
+        Limits::new(&options.rates),
+        options.traced,
+    ));
     let tokens = token_authority::TokenAuthority::new(Arc::clone(authority));
     let directory = directory::Directory::new(Arc::clone(authority), options.bounds);
     let reflection = tonic_reflection::server::Builder::configure()
@@ -92,14 +120,14 @@ pub fn services(
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1alpha()?;
 
-    Ok(server(options.max_concurrent_streams)
-        // Sees every call first and every answer last.
-        .layer(CallLayer::new(edge))
-        .add_service(
-            TokenAuthorityServiceServer::new(tokens)
-                .max_decoding_message_size(options.max_message_bytes)
-                .max_encoding_message_size(usize::MAX),
-        )
+    // The layer sees every call first and every answer last.
+    let server = server(options.connections).layer(CallLayer::new(edge));
+    let routes = Routes::new(
+        TokenAuthorityServiceServer::new(tokens)
+            .max_decoding_message_size(options.max_message_bytes)
+            .max_encoding_message_size(usize::MAX),
+    );
+    let routes = routes
         .add_service(
             DirectoryServiceServer::new(directory)
                 .max_decoding_message_size(options.max_message_bytes),
@@ -108,5 +136,6 @@ pub fn services(
             health,
         )))
         .add_service(reflection)
-        .add_service(reflection_alpha))
+        .add_service(reflection_alpha);
+    Ok((server, routes))
 }

@@ -4,10 +4,13 @@ use super::{
     Answer, Store,
     connection::{Connection, transaction},
     directory::{self, Administered, ClientEntry, CutOff, NewClient, administer},
+    error::StoreError,
+    events,
 };
 use crate::domain::{
     caller::Claim,
-    event::Origin,
+    event::{Event, EventKind, Origin},
+    keys::{KeyId, RingChange},
     policy::{ClientSettings, User},
     tokens::ClientSecret,
 };
@@ -175,6 +178,29 @@ impl Store {
         transaction(&self.pool, async |connection| {
             connection.begin().await?;
             directory::create(connection, &new, origin).await
+        })
+        .await
+    }
+
+    /// Writes the event of a change of this server's key ring, as nobody's call.
+    pub async fn record_ring(&self, change: &RingChange) -> Result<(), StoreError> {
+        let ids = |ids: &[KeyId]| ids.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let origin = Origin {
+            actor: None,
+            call: None,
+        };
+        let event = Event {
+            detail: Some(serde_json::json!({
+                "keys": ids(&change.keys),
+                "promoted": change.promoted,
+                "added": ids(&change.added),
+                "retired": ids(&change.retired),
+            })),
+            ..Event::new(EventKind::KeyRingChanged, origin)
+        };
+        transaction(&self.pool, async |connection| {
+            connection.begin().await?;
+            events::record(connection, &[event]).await
         })
         .await
     }

@@ -10,9 +10,15 @@
 //! transaction holds is tried again apart, after a pause that grows. A batch that
 //! was sent is never cancelled, whoever hangs up.
 
-use super::{error::StoreError, instruments::BatchInstruments};
+use super::{
+    error::StoreError,
+    instruments::BatchInstruments,
+    spans::{self, BatchSpans},
+};
+use opentelemetry::trace::SpanContext;
 use std::{
     future::Future,
+    pin::pin,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -33,6 +39,8 @@ pub struct BatchLimits {
     pub in_flight: usize,
     /// How long a call is tried again before it is given up.
     pub patience: Duration,
+    /// Whether batches have spans.
+    pub traced: bool,
 }
 
 /// One call in a batch.
@@ -60,6 +68,8 @@ struct Waiting<A, B> {
     arrived: Instant,
     attempts: u32,
     in_doubt: bool,
+    /// The call's, if it is sampled.
+    span: Option<SpanContext>,
     answer: oneshot::Sender<Result<B, StoreError>>,
 }
 
@@ -67,6 +77,7 @@ struct Waiting<A, B> {
 #[derive(Debug)]
 pub(super) struct Coalescer<A, B> {
     queue: mpsc::Sender<Waiting<A, B>>,
+    traced: bool,
 }
 
 impl<A, B> Coalescer<A, B>
@@ -85,7 +96,8 @@ where
         let (queue, mut waiting) = mpsc::channel(limits.max_waiting);
         let gathering = Arc::new(Gathering {
             run,
-            instruments: BatchInstruments::of(kind),
+            instruments: BatchInstruments::of(kind, depth(queue.downgrade())),
+            spans: BatchSpans::of(kind, limits.traced),
             patience: limits.patience,
             queue: queue.downgrade(),
         });
@@ -104,7 +116,10 @@ where
                 });
             }
         });
-        Self { queue }
+        Self {
+            queue,
+            traced: limits.traced,
+        }
     }
 
     /// Asks, and waits for the answer.
@@ -117,6 +132,7 @@ where
                 arrived,
                 attempts: 0,
                 in_doubt: false,
+                span: spans::of_call(self.traced),
                 answer,
             })
             .map_err(|_| StoreError::Overloaded)?;
@@ -124,9 +140,20 @@ where
     }
 }
 
+/// How many calls wait in a queue, while it stands.
+fn depth<T: Send + 'static>(
+    queue: mpsc::WeakSender<T>,
+) -> impl Fn() -> Option<usize> + Send + Sync {
+    move || {
+        let queue = queue.upgrade()?;
+        Some(queue.max_capacity() - queue.capacity())
+    }
+}
+
 struct Gathering<A, B, F> {
     run: F,
     instruments: BatchInstruments,
+    spans: Option<BatchSpans>,
     patience: Duration,
     queue: mpsc::WeakSender<Waiting<A, B>>,
 }
@@ -166,7 +193,15 @@ where
                 in_doubt: waiting.in_doubt,
             })
             .collect();
-        (self.run)(jobs).await
+        // Where it stands it stays: what a batch does is not small.
+        let answers = pin!((self.run)(jobs));
+        match &self.spans {
+            None => answers.await,
+            Some(spans) => {
+                let calls = batch.iter().filter_map(|waiting| waiting.span.as_ref());
+                spans.around(calls, batch.len(), answers).await
+            }
+        }
     }
 
     fn settle(&self, batch: Vec<Waiting<A, B>>, outcome: Result<Vec<Outcome<B>>, StoreError>) {

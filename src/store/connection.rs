@@ -6,27 +6,36 @@
 
 use super::{
     error::StoreError,
+    instruments::PoolInstruments,
+    pool::Pool,
     statements::{self, Statement},
 };
-use deadpool_postgres::{Object, Pool};
+use deadpool_postgres::Object;
+use std::{sync::Arc, time::Instant};
 use tokio_postgres::{Row, types::ToSql};
 
 /// Parameters of a statement.
 pub(super) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
 
 /// A pooled connection.
-pub(super) struct Connection(Object);
+pub(super) struct Connection {
+    connection: Object,
+    instruments: Arc<PoolInstruments>,
+}
 
 impl Connection {
     pub(super) async fn take(pool: &Pool) -> Result<Self, StoreError> {
-        Ok(Self(pool.get().await?))
+        Ok(Self {
+            connection: pool.get().await?,
+            instruments: Arc::clone(pool.instruments()),
+        })
     }
 
     /// Prepares statements that are about to travel in one flight, so that no
     /// preparation gets between them. Free but for the first time.
     pub(super) async fn prepare(&self, statements: &[Statement]) -> Result<(), StoreError> {
         for statement in statements {
-            self.0.prepare_cached(statement.text).await?;
+            self.connection.prepare_cached(statement.text).await?;
         }
         Ok(())
     }
@@ -37,8 +46,11 @@ impl Connection {
         statement: Statement,
         params: Params<'_>,
     ) -> Result<Vec<Row>, StoreError> {
-        let prepared = self.0.prepare_cached(statement.text).await?;
-        Ok(self.0.query(&prepared, params).await?)
+        let prepared = self.connection.prepare_cached(statement.text).await?;
+        let sent = Instant::now();
+        let answer = self.connection.query(&prepared, params).await;
+        self.instruments.answered(statement, sent);
+        Ok(answer?)
     }
 
     /// Runs a statement and returns how many rows it changed.
@@ -47,46 +59,55 @@ impl Connection {
         statement: Statement,
         params: Params<'_>,
     ) -> Result<u64, StoreError> {
-        let prepared = self.0.prepare_cached(statement.text).await?;
-        Ok(self.0.execute(&prepared, params).await?)
+        let prepared = self.connection.prepare_cached(statement.text).await?;
+        let sent = Instant::now();
+        let answer = self.connection.execute(&prepared, params).await;
+        self.instruments.answered(statement, sent);
+        Ok(answer?)
     }
 
     /// Opens a transaction; polled together with its first statements.
     pub(super) async fn begin(&self) -> Result<(), StoreError> {
-        Ok(self.0.batch_execute(statements::BEGIN.text).await?)
+        let sent = Instant::now();
+        let answer = self.connection.batch_execute(statements::BEGIN.text).await;
+        self.instruments.answered(statements::BEGIN, sent);
+        Ok(answer?)
     }
 
     /// Gives the rest of the transaction the time that a search through everything
     /// unexpired may need.
     pub(super) async fn allow_search(&self) -> Result<(), StoreError> {
-        Ok(self.0.batch_execute(statements::SEARCH.text).await?)
+        let sent = Instant::now();
+        let answer = self.connection.batch_execute(statements::SEARCH.text).await;
+        self.instruments.answered(statements::SEARCH, sent);
+        Ok(answer?)
     }
 
     /// Commits. Only a conflict or a constraint says for certain that nothing was
     /// committed; any other failure here leaves the commit in doubt.
     pub(super) async fn commit(&self) -> Result<(), StoreError> {
-        self.0
-            .batch_execute(statements::COMMIT.text)
-            .await
-            .map_err(|error| {
-                let class = error.code().map(|code| &code.code()[..2]);
-                match class {
-                    Some("40" | "23") => error.into(),
-                    _ => StoreError::InDoubt(error),
-                }
-            })
+        let sent = Instant::now();
+        let answer = self.connection.batch_execute(statements::COMMIT.text).await;
+        self.instruments.answered(statements::COMMIT, sent);
+        answer.map_err(|error| {
+            let class = error.code().map(|code| &code.code()[..2]);
+            match class {
+                Some("40" | "23") => error.into(),
+                _ => StoreError::InDoubt(error),
+            }
+        })
     }
 
     /// Gives up a transaction. A connection that cannot even do that is closed,
     /// which does it too.
     pub(super) async fn abandon(self) {
         if self
-            .0
+            .connection
             .batch_execute(statements::ROLLBACK.text)
             .await
             .is_err()
         {
-            drop(Object::take(self.0));
+            drop(Object::take(self.connection));
         }
     }
 }

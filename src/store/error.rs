@@ -79,6 +79,23 @@ impl StoreError {
         }
     }
 
+    /// Its kind, as spans name it.
+    pub fn kind(&self) -> &'static str {
+        match self.root() {
+            Self::Unavailable(_) => "unavailable",
+            Self::InDoubt(_) => "in_doubt",
+            Self::NotMigrated(_) => "not_migrated",
+            Self::Contention(_) => "contention",
+            Self::Overloaded => "overloaded",
+            Self::IdsExhausted(_) => "ids_exhausted",
+            Self::Conflict(_) => "conflict",
+            Self::Constraint(_) => "constraint",
+            Self::Corrupt { .. } => "corrupt",
+            Self::RowCount { .. } => "row_count",
+            Self::Database(_) | Self::Shared(_) => "database",
+        }
+    }
+
     /// The failure itself, where it was told to several calls.
     pub fn root(&self) -> &Self {
         match self {

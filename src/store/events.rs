@@ -40,6 +40,7 @@ struct Columns {
     subjects: Vec<Option<Uuid>>,
     actors: Vec<Option<Uuid>>,
     calls: Vec<Option<String>>,
+    details: Vec<Option<serde_json::Value>>,
 }
 
 impl Columns {
@@ -56,10 +57,11 @@ impl Columns {
                 .iter()
                 .map(|event| event.origin.call.map(|id| id.to_string()))
                 .collect(),
+            details: events.iter().map(|event| event.detail.clone()).collect(),
         }
     }
 
-    fn params(&self) -> [&(dyn ToSql + Sync); 8] {
+    fn params(&self) -> [&(dyn ToSql + Sync); 9] {
         [
             &self.kinds,
             &self.reasons,
@@ -69,6 +71,7 @@ impl Columns {
             &self.subjects,
             &self.actors,
             &self.calls,
+            &self.details,
         ]
     }
 }

@@ -91,6 +91,17 @@ impl Identities {
         self.instruments.left(left.0, left.1);
         Ok(left)
     }
+
+    /// Reads how many sessions the planner believes there are.
+    pub(super) async fn estimate(&self, connection: &Connection) -> Result<(), StoreError> {
+        let statement = statements::SESSIONS_ESTIMATE;
+        let rows = connection.query(statement, &[]).await?;
+        if let Some(row) = rows.first() {
+            self.instruments
+                .estimated(Columns::of(row, statement.name).take()?);
+        }
+        Ok(())
+    }
 }
 
 async fn choose(

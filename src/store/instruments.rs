@@ -1,14 +1,71 @@
 //! Records into the table of instruments what only the store sees.
 
-use super::purge::{PurgeLag, Purged};
+use super::{
+    purge::{PurgeLag, Purged},
+    statements::Statement,
+};
 use crate::domain::instruments::{
-    BATCH_CALLS, BATCH_WAIT, IDS_LEFT, PURGE_FAILURES, PURGE_LAG, PURGED_ROWS,
+    BATCH_CALLS, BATCH_DEPTH, BATCH_WAIT, DATABASE_DURATION, IDS_LEFT, Instrument,
+    POOL_CONNECTIONS, POOL_TIMEOUTS, POOL_WAITING, PURGE_FAILURES, PURGE_LAG, PURGED_ROWS,
+    SESSIONS_ESTIMATE,
 };
 use opentelemetry::{
     KeyValue,
-    metrics::{Counter, Gauge, Histogram},
+    metrics::{Counter, Gauge, Histogram, Meter},
 };
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+fn meter() -> Meter {
+    opentelemetry::global::meter("countersign")
+}
+
+/// A counter that stands at zero from the start, so that its first step is seen.
+fn counter(row: &Instrument) -> Counter<u64> {
+    let counter = meter()
+        .u64_counter(row.name)
+        .with_unit(row.unit)
+        .with_description(row.description)
+        .build();
+    if row.attributes.is_empty() {
+        counter.add(0, &[]);
+    }
+    counter
+}
+
+fn seconds(row: &Instrument) -> Histogram<f64> {
+    meter()
+        .f64_histogram(row.name)
+        .with_unit(row.unit)
+        .with_description(row.description)
+        .with_boundaries(row.bounds.to_vec())
+        .build()
+}
+
+fn gauge(row: &Instrument) -> Gauge<i64> {
+    meter()
+        .i64_gauge(row.name)
+        .with_unit(row.unit)
+        .with_description(row.description)
+        .build()
+}
+
+/// Tells a gauge whenever somebody looks; `read` gives what it stands at, by attributes.
+fn observed<const N: usize>(
+    row: &Instrument,
+    attributes: [Vec<KeyValue>; N],
+    read: impl Fn() -> Option<[u64; N]> + Send + Sync + 'static,
+) {
+    meter()
+        .u64_observable_gauge(row.name)
+        .with_unit(row.unit)
+        .with_description(row.description)
+        .with_callback(move |observer| {
+            for (value, attributes) in read().into_iter().flatten().zip(&attributes) {
+                observer.observe(value, attributes);
+            }
+        })
+        .build();
+}
 
 /// What one queue of calls measures.
 #[derive(Debug)]
@@ -19,20 +76,24 @@ pub(super) struct BatchInstruments {
 }
 
 impl BatchInstruments {
-    pub(super) fn of(kind: &'static str) -> Self {
-        let meter = opentelemetry::global::meter("countersign");
+    /// Of the queue `kind`; `depth` says how many calls wait, as long as there is a queue.
+    pub(super) fn of(
+        kind: &'static str,
+        depth: impl Fn() -> Option<usize> + Send + Sync + 'static,
+    ) -> Self {
+        let kind = [KeyValue::new("kind", kind)];
+        observed(&BATCH_DEPTH, [kind.to_vec()], move || {
+            depth().map(|depth| [depth as u64])
+        });
         Self {
-            kind: [KeyValue::new("kind", kind)],
-            calls: meter
+            kind,
+            calls: meter()
                 .u64_histogram(BATCH_CALLS.name)
                 .with_unit(BATCH_CALLS.unit)
                 .with_description(BATCH_CALLS.description)
+                .with_boundaries(BATCH_CALLS.bounds.to_vec())
                 .build(),
-            wait: meter
-                .f64_histogram(BATCH_WAIT.name)
-                .with_unit(BATCH_WAIT.unit)
-                .with_description(BATCH_WAIT.description)
-                .build(),
+            wait: seconds(&BATCH_WAIT),
         }
     }
 
@@ -45,28 +106,77 @@ impl BatchInstruments {
     }
 }
 
-/// How many ids are left to the documented tables.
+/// What a pool of connections measures.
 #[derive(Debug)]
-pub(super) struct IdInstruments(Gauge<i64>);
+pub(super) struct PoolInstruments {
+    timeouts: Counter<u64>,
+    duration: Histogram<f64>,
+}
+
+impl PoolInstruments {
+    /// `status` reads used connections, idle ones, and how much work waits for one, as long
+    /// as the pool stands.
+    pub(super) fn of(
+        status: impl Fn() -> Option<[u64; 3]> + Clone + Send + Sync + 'static,
+    ) -> Self {
+        let waiting = status.clone();
+        let state = |state: &'static str| vec![KeyValue::new("state", state)];
+        observed(
+            &POOL_CONNECTIONS,
+            [state("used"), state("idle")],
+            move || status().map(|[used, idle, _]| [used, idle]),
+        );
+        observed(&POOL_WAITING, [Vec::new()], move || {
+            waiting().map(|[_, _, waiting]| [waiting])
+        });
+        Self {
+            timeouts: counter(&POOL_TIMEOUTS),
+            duration: seconds(&DATABASE_DURATION),
+        }
+    }
+
+    /// Work got no connection in time.
+    pub(super) fn timed_out(&self) {
+        self.timeouts.add(1, &[]);
+    }
+
+    /// A statement was answered, well or not.
+    pub(super) fn answered(&self, statement: Statement, sent: Instant) {
+        let statement = [KeyValue::new("statement", statement.name)];
+        self.duration
+            .record(sent.elapsed().as_secs_f64(), &statement);
+    }
+}
+
+/// What the looks at the database measure.
+#[derive(Debug)]
+pub(super) struct IdInstruments {
+    left: Gauge<i64>,
+    sessions: Gauge<i64>,
+}
 
 impl Default for IdInstruments {
     fn default() -> Self {
-        let meter = opentelemetry::global::meter("countersign");
-        Self(
-            meter
-                .i64_gauge(IDS_LEFT.name)
-                .with_unit(IDS_LEFT.unit)
-                .with_description(IDS_LEFT.description)
-                .build(),
-        )
+        Self {
+            left: gauge(&IDS_LEFT),
+            sessions: gauge(&SESSIONS_ESTIMATE),
+        }
     }
 }
 
 impl IdInstruments {
     pub(super) fn left(&self, sessions: i64, users: i64) {
-        self.0
+        self.left
             .record(sessions, &[KeyValue::new("table", "auth.refresh_session")]);
-        self.0.record(users, &[KeyValue::new("table", "auth.user")]);
+        self.left
+            .record(users, &[KeyValue::new("table", "auth.user")]);
+    }
+
+    /// The planner's estimate, if it has one.
+    pub(super) fn estimated(&self, sessions: Option<i64>) {
+        if let Some(sessions) = sessions {
+            self.sessions.record(sessions, &[]);
+        }
     }
 }
 
@@ -80,23 +190,14 @@ pub(super) struct PurgeInstruments {
 
 impl Default for PurgeInstruments {
     fn default() -> Self {
-        let meter = opentelemetry::global::meter("countersign");
         Self {
-            rows: meter
-                .u64_counter(PURGED_ROWS.name)
-                .with_unit(PURGED_ROWS.unit)
-                .with_description(PURGED_ROWS.description)
-                .build(),
-            lag: meter
+            rows: counter(&PURGED_ROWS),
+            lag: meter()
                 .f64_gauge(PURGE_LAG.name)
                 .with_unit(PURGE_LAG.unit)
                 .with_description(PURGE_LAG.description)
                 .build(),
-            failures: meter
-                .u64_counter(PURGE_FAILURES.name)
-                .with_unit(PURGE_FAILURES.unit)
-                .with_description(PURGE_FAILURES.description)
-                .build(),
+            failures: counter(&PURGE_FAILURES),
         }
     }
 }

@@ -22,6 +22,7 @@ mod pool;
 mod purge;
 pub mod readiness;
 mod sessions;
+mod spans;
 pub mod statements;
 mod template;
 mod tokens;
@@ -47,10 +48,12 @@ use crate::domain::{
 };
 use coalescer::{Coalescer, Job, Outcome};
 use connection::Connection;
-use deadpool_postgres::Pool;
 use ids::Identities;
+use pool::Pool;
+use spans::BatchSpans;
 use std::{
     future::Future,
+    pin::pin,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -77,6 +80,8 @@ pub struct Store {
     defaults: Arc<Defaults>,
     identities: Arc<Identities>,
     patience: Duration,
+    /// Of the batches that are a call of their own.
+    spans: Option<Arc<BatchSpans>>,
     introspections: Coalescer<Question, Result<Option<Description>, Refusal>>,
     tokens: Coalescer<Order, Result<Issue, Refusal>>,
     openings: Coalescer<Order, Result<Issue, Refusal>>,
@@ -123,6 +128,7 @@ impl Store {
             rotations,
             revocations,
             patience: limits.patience,
+            spans: BatchSpans::of("introspect", limits.traced).map(Arc::new),
             pool,
             defaults,
             identities,
@@ -152,8 +158,16 @@ impl Store {
                 in_doubt: false,
             })
             .collect();
-        let answers =
-            spawned(async move { sessions::introspect(&pool, &jobs, &defaults).await }).await?;
+        let spans = self.spans.clone();
+        let call = spans::of_call(spans.is_some());
+        let answers = spawned(async move {
+            let answers = pin!(sessions::introspect(&pool, &jobs, &defaults));
+            match &spans {
+                None => answers.await,
+                Some(spans) => spans.around(call.iter(), jobs.len(), answers).await,
+            }
+        })
+        .await?;
         Ok(answers
             .into_iter()
             .map(|outcome| match outcome {
@@ -234,6 +248,7 @@ impl Store {
             found: 0,
             expected: 1,
         })?;
+        self.identities.estimate(&connection).await?;
         let mut columns = columns::Columns::of(row, statement.name);
         Ok(Probe {
             schema_version: columns.count()?,

@@ -1,8 +1,10 @@
-//! Opens the pool of connections.
+//! The pool of connections, and what it measures.
 
-use super::{error::StoreError, url::DatabaseUrl};
-use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
-use std::time::Duration;
+use super::{error::StoreError, instruments::PoolInstruments, url::DatabaseUrl};
+use deadpool_postgres::{
+    Manager, ManagerConfig, Object, PoolError, RecyclingMethod, Runtime, TimeoutType,
+};
+use std::{sync::Arc, time::Duration};
 use tokio_postgres::NoTls;
 
 /// How connections are made.
@@ -20,6 +22,47 @@ pub struct PoolOptions {
     pub statement_timeout: Duration,
     /// How long a statement may wait for a lock.
     pub lock_timeout: Duration,
+}
+
+/// The pool.
+#[derive(Debug, Clone)]
+pub(super) struct Pool {
+    connections: deadpool_postgres::Pool,
+    instruments: Arc<PoolInstruments>,
+}
+
+impl Pool {
+    fn new(connections: deadpool_postgres::Pool) -> Self {
+        // The last look may come after the pool's end.
+        let weak = Arc::new(connections.weak());
+        let instruments = PoolInstruments::of(move || {
+            let status = weak.upgrade()?.status();
+            Some([
+                (status.size - status.available.min(status.size)) as u64,
+                status.available as u64,
+                status.waiting as u64,
+            ])
+        });
+        Self {
+            connections,
+            instruments: Arc::new(instruments),
+        }
+    }
+
+    /// A connection, within `acquire_timeout`.
+    pub(super) async fn get(&self) -> Result<Object, StoreError> {
+        self.connections.get().await.map_err(|error| {
+            if matches!(error, PoolError::Timeout(TimeoutType::Wait)) {
+                self.instruments.timed_out();
+            }
+            error.into()
+        })
+    }
+
+    /// What it measures.
+    pub(super) fn instruments(&self) -> &Arc<PoolInstruments> {
+        &self.instruments
+    }
 }
 
 /// Opens the pool; connections are made when they are needed.
@@ -46,11 +89,12 @@ pub(super) fn open(options: PoolOptions) -> Result<Pool, StoreError> {
             recycling_method: RecyclingMethod::Fast,
         },
     );
-    Pool::builder(manager)
+    deadpool_postgres::Pool::builder(manager)
         .max_size(options.connections)
         .wait_timeout(Some(options.acquire_timeout))
         .create_timeout(Some(options.connect_timeout))
         .runtime(Runtime::Tokio1)
         .build()
+        .map(Pool::new)
         .map_err(|error| StoreError::Unavailable(Some(Box::new(error))))
 }

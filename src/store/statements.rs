@@ -35,6 +35,7 @@ statements! {
     SESSIONS_GRANT = "sessions/grant";
     SESSIONS_END = "sessions/end";
     SESSIONS_OF_USER = "sessions/of_user";
+    SESSIONS_ESTIMATE = "sessions/estimate";
     SESSIONS_LIST = "sessions/list";
     TOKENS_INSERT = "tokens/insert";
     TOKENS_READ = "tokens/read";

@@ -55,6 +55,7 @@ async fn begin_event(sql: &Client) -> i64 {
         .iter()
         .find(|one| one.name == "events/record")
         .unwrap();
+    let no_detail: [Option<serde_json::Value>; 1] = [None];
     let written = sql
         .execute(
             record.text,
@@ -67,6 +68,7 @@ async fn begin_event(sql: &Client) -> i64 {
                 &none.as_slice(),
                 &none.as_slice(),
                 &no_text.as_slice(),
+                &no_detail.as_slice(),
             ],
         )
         .await

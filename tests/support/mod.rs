@@ -2,9 +2,11 @@
 
 pub mod audit;
 pub mod certificates;
+pub mod collector;
 pub mod dev;
 pub mod figures;
 pub mod meters;
+pub mod process;
 pub mod server;
 
 use countersign::cli::postgres::{Cluster, ClusterOptions, home_for};

@@ -21,6 +21,7 @@ use countersign::{
         DatabaseUrl,
         migrate::{MigrateOptions, migrate},
     },
+    telemetry::Telemetry,
 };
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -88,6 +89,7 @@ impl Deployment {
             ("COUNTERSIGN_DATABASE_URL".into(), url.to_url().to_string()),
             ("COUNTERSIGN_KEYS_FILE".into(), "/unused".into()),
             ("COUNTERSIGN_AUDIT_OUTPUT".into(), "/dev/null".into()),
+            ("COUNTERSIGN_SHUTDOWN_PAUSE".into(), "0s".into()),
         ];
         own.extend(
             settings
@@ -120,7 +122,10 @@ impl Deployment {
     async fn serve(&mut self) {
         let config =
             Config::load(None, self.settings.clone().into_iter(), Flags::default()).unwrap();
-        let bound = app::build(&config, Arc::clone(&self.ring)).await.unwrap();
+        let mut telemetry = Telemetry::off();
+        let bound = app::build(&config, Arc::clone(&self.ring), &mut telemetry)
+            .await
+            .unwrap();
         self.authority = Some(Arc::clone(bound.authority()));
         if self.admin.0.is_empty() {
             self.admin = self.bootstrap().await;

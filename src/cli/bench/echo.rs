@@ -4,7 +4,8 @@
 use crate::{
     bench::callers::{Payload, path},
     cli::{exit::Exit, failure::Failure, output},
-    grpc, shutdown,
+    grpc,
+    shutdown::Signals,
 };
 use clap::Args;
 use http::{Request, Response};
@@ -45,6 +46,7 @@ pub(in crate::cli) async fn run(args: EchoArgs) -> Result<Exit, Failure> {
         .map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     output::write(format!("{address}\n").as_bytes())?;
+    let signals = Signals::listen().map_err(failed)?;
     let asked = async {
         let ended = async {
             // Whatever it ends with, our parent is gone.
@@ -52,11 +54,11 @@ pub(in crate::cli) async fn run(args: EchoArgs) -> Result<Exit, Failure> {
         };
         tokio::select! {
             () = ended => {}
-            _ = shutdown::requested() => {}
+            () = signals.heard(1) => {}
         }
     };
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-    grpc::server(args.max_concurrent_streams)
+    grpc::server(grpc::Connections::with(args.max_concurrent_streams))
         .add_service(EchoService)
         .serve_with_incoming_shutdown(incoming, asked)
         .await

@@ -245,6 +245,7 @@ fn variables(args: &BenchArgs, url: &DatabaseUrl, home: &Home) -> Vec<(String, S
         ("keys.file", path("keys")),
         ("audit.output", path("audit.jsonl")),
         ("log.format", "json".to_owned()),
+        ("shutdown.pause", "0s".to_owned()),
     ];
     let ours = ours.into_iter().map(|(key, value)| (key.to_owned(), value));
     ours.chain(args.set.iter().cloned())

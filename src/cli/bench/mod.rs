@@ -27,7 +27,7 @@ use crate::{
         report::{Report, RowReport, Server},
         rows::{self, Row},
     },
-    shutdown,
+    shutdown::Signals,
 };
 use clap::Args;
 use engine::{Engine, Plan};
@@ -197,8 +197,9 @@ pub(super) async fn run(args: BenchArgs, options: &CallOptions) -> Result<Exit, 
 }
 
 async fn asked() {
-    if shutdown::requested().await.is_err() {
-        std::future::pending::<()>().await;
+    match Signals::listen() {
+        Ok(signals) => signals.heard(1).await,
+        Err(_) => std::future::pending().await,
     }
 }
 

@@ -59,7 +59,7 @@ pub(in crate::cli) fn make_key_file(path: &Path) -> Result<(), Failure> {
     if path.exists() {
         return Ok(());
     }
-    let line = Zeroizing::new(keys::new_key_line(&clock::random()));
+    let line = Zeroizing::new(keys::dated_key_line(&clock::random(), clock::now()));
     write_private(path, &line)
 }
 

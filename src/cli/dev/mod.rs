@@ -9,17 +9,17 @@ use super::{
     exit::Exit,
     failure::Failure,
     postgres::{Binaries, Cluster, ClusterOptions, PostgresError, home_for},
-    serve::key_ring,
+    serve::{cut_short, deaf, key_ring},
 };
 use crate::{
     app,
     config::{Config, Flags},
-    shutdown,
+    shutdown::Signals,
     store::{
         DatabaseUrl,
         migrate::{self, MigrateOptions},
     },
-    telemetry,
+    telemetry::Telemetry,
 };
 use clap::Args;
 use description::Description;
@@ -58,27 +58,21 @@ pub(super) struct DevArgs {
 /// Runs until it is asked to stop.
 pub(super) async fn run(args: DevArgs) -> Result<(), Failure> {
     files::make_private_dir(&args.data_dir)?;
-    let asked = async {
-        // Without signals there is only the kill that the watchdog of PostgreSQL is for.
-        if shutdown::requested().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    };
-    tokio::pin!(asked);
+    let signals = Signals::listen().map_err(deaf)?;
 
     let (cluster, owner) = if let Some(url) = &args.database_url {
         (None, parse(url)?)
     } else {
         let cluster = tokio::select! {
             cluster = private_postgres(&args.data_dir, args.postgres) => cluster?,
-            () = &mut asked => return Ok(()),
+            () = signals.heard(1) => return Ok(()),
         };
         let url = parse(&cluster.superuser_url())?;
         (Some(cluster), url)
     };
     let served = tokio::select! {
         served = serve(&args, &owner) => served,
-        () = &mut asked => return stop(cluster, Ok(())).await,
+        () = signals.heard(1) => return stop(cluster, Ok(())).await,
     };
     let (bound, description) = match served {
         Ok(served) => served,
@@ -86,10 +80,15 @@ pub(super) async fn run(args: DevArgs) -> Result<(), Failure> {
     };
     let path = args.data_dir.join("dev.json");
     let mut readiness = bound.readiness();
-    let running = bound.run(asked);
+    let running = async {
+        tokio::select! {
+            ended = bound.run(signals.heard(1)) => ended.map_err(Failure::from),
+            () = signals.heard(2) => Err(cut_short()),
+        }
+    };
     tokio::pin!(running);
     tokio::select! {
-        ended = &mut running => return stop(cluster, ended.map_err(Failure::from)).await,
+        ended = &mut running => return stop(cluster, ended).await,
         // The sender lives as long as the server runs.
         _ = readiness.wait_for(|ready| *ready) => {}
     }
@@ -98,7 +97,7 @@ pub(super) async fn run(args: DevArgs) -> Result<(), Failure> {
     if let Err(failure) = announced {
         return stop(cluster, Err(failure)).await;
     }
-    let ended = running.await.map_err(Failure::from);
+    let ended = running.await;
     stop(cluster, ended).await
 }
 
@@ -137,8 +136,8 @@ async fn serve(args: &DevArgs, owner: &DatabaseUrl) -> Result<(app::Bound, Descr
 
     let url = owner.as_role(SERVING_ROLE, &password).to_url();
     let config = config(args, &url, &keys)?;
-    telemetry::start_logs(&config.log);
-    let bound = app::build(&config, key_ring(&config)?).await?;
+    let mut telemetry = Telemetry::start(&config).await?;
+    let bound = app::build(&config, key_ring(&config)?, &mut telemetry).await?;
     let endpoint = format!("http://{}", bound.address());
     let known = Description::read(&args.data_dir.join("dev.json"));
     let (clients, subject) = seed::seed(bound.authority(), known.as_ref()).await?;
@@ -159,6 +158,8 @@ fn config(args: &DevArgs, url: &Zeroizing<String>, keys: &Path) -> Result<Config
         ("COUNTERSIGN_DATABASE_URL", url.to_string()),
         ("COUNTERSIGN_KEYS_FILE", keys.display().to_string()),
         ("COUNTERSIGN_ISSUER", "countersign-dev".to_owned()),
+        // No load balancer has to hear of the end.
+        ("COUNTERSIGN_SHUTDOWN_PAUSE", "0s".to_owned()),
     ];
     let settings = settings
         .into_iter()

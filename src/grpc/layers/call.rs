@@ -1,8 +1,13 @@
 //! The outermost layer: gives a call its id, its caller and its deadline, and sees
 //! how it ended.
 
-use super::{Deadlines, credentials, limits::Limits, panics};
-use crate::authority::{Authority, Call, Failure};
+use super::{
+    Deadlines, credentials,
+    limits::Limits,
+    panics,
+    spans::{self, CallSpans},
+};
+use crate::authority::{Authority, Call, CallAttributes, Failure};
 use crate::domain::{
     caller::{Access, Claim, Credentials},
     clock,
@@ -10,10 +15,11 @@ use crate::domain::{
 };
 use crate::grpc::{
     methods::{self, Deadline, Method},
-    status,
+    reason, status,
     transport::Peer,
 };
 use http::{HeaderMap, Request, Response};
+use opentelemetry::{Context as Trace, trace::FutureExt as _};
 use std::{
     convert::Infallible,
     future::Future,
@@ -29,9 +35,34 @@ use tower::{Layer, Service};
 /// What the layer needs of the house.
 #[derive(Debug)]
 pub(in crate::grpc) struct Edge {
-    pub(in crate::grpc) authority: Arc<Authority>,
-    pub(in crate::grpc) deadlines: Deadlines,
-    pub(in crate::grpc) limits: Limits,
+    authority: Arc<Authority>,
+    deadlines: Deadlines,
+    limits: Limits,
+    spans: Option<CallSpans>,
+    /// Of each row of the table of methods, and last of every other path.
+    attributes: Vec<CallAttributes>,
+}
+
+impl Edge {
+    /// An edge of this authority; `traced`: each call has a span.
+    pub(in crate::grpc) fn new(
+        authority: Arc<Authority>,
+        deadlines: Deadlines,
+        limits: Limits,
+        traced: bool,
+    ) -> Self {
+        let paths = methods::TABLE.iter().map(|method| method.path);
+        Self {
+            authority,
+            deadlines,
+            limits,
+            spans: CallSpans::new(traced),
+            attributes: paths
+                .chain([methods::OTHER])
+                .map(CallAttributes::of)
+                .collect(),
+        }
+    }
 }
 
 /// Makes the layer's service.
@@ -78,20 +109,53 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
         let arrived = Instant::now();
         let ready = self.inner.clone();
-        let mut inner = std::mem::replace(&mut self.inner, ready);
+        let inner = std::mem::replace(&mut self.inner, ready);
         let edge = Arc::clone(&self.edge);
-        Box::pin(async move {
-            // An unknown method is tonic's to answer: UNIMPLEMENTED.
-            let Some(method) = methods::find(request.uri().path()) else {
-                return inner.call(request).await;
-            };
-            let response = if let Err(status) = edge.admit(method, &mut request, arrived).await {
+        let place = methods::place(request.uri().path());
+        let trace = edge.spans.as_ref().map(|spans| {
+            let method = place.map_or(methods::OTHER, |place| methods::TABLE[place].path);
+            spans.start(method, &request, peer(&request))
+        });
+        match trace {
+            None => Box::pin(edge.answer(inner, request, place, arrived, None)),
+            Some(trace) => {
+                let answer = edge.answer(inner, request, place, arrived, Some(trace.clone()));
+                Box::pin(answer.with_context(trace))
+            }
+        }
+    }
+}
+
+/// Where a call comes from.
+fn peer<B>(request: &Request<B>) -> Option<SocketAddr> {
+    request.extensions().get::<Peer>().and_then(Peer::address)
+}
+
+impl Edge {
+    /// Admits a call, has it answered within its deadline, and notes how it ended.
+    async fn answer<S>(
+        self: Arc<Self>,
+        mut inner: S,
+        mut request: Request<Body>,
+        place: Option<usize>,
+        arrived: Instant,
+        trace: Option<Trace>,
+    ) -> Result<Response<Body>, Infallible>
+    where
+        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+    {
+        // An unknown method is tonic's to answer: UNIMPLEMENTED.
+        let response = if let Some(method) = place.map(|place| &methods::TABLE[place]) {
+            if let Err(status) = self.admit(method, &mut request, arrived).await {
                 status.into_http()
             } else {
-                let limit = edge.deadline(method, request.headers());
+                if let (Some(trace), Some(call)) = (&trace, request.extensions().get()) {
+                    spans::note(trace, call);
+                }
+                let limit = self.deadline(method, request.headers());
                 let answer = panics::caught(inner.call(request));
                 match limit {
                     None => answer.await?,
@@ -100,20 +164,17 @@ where
                         Err(_) => status::deadline_exceeded().into_http(),
                     },
                 }
-            };
-            let status = Status::from_header_map(response.headers());
-            let unread = status.as_ref().and_then(status::of_unread);
-            let code = unread
-                .as_ref()
-                .or(status.as_ref())
-                .map_or(Code::Ok, Status::code);
-            edge.ended(method, code, arrived);
-            Ok(unread.map_or(response, Status::into_http))
-        })
+            }
+        } else {
+            inner.call(request).await?
+        };
+        let status = Status::from_header_map(response.headers());
+        let unread = status.as_ref().and_then(status::of_unread);
+        let told = unread.as_ref().or(status.as_ref());
+        self.ended(place, told, arrived, trace);
+        Ok(unread.map_or(response, Status::into_http))
     }
-}
 
-impl Edge {
     /// Reads who calls, and leaves it in the request for the handler.
     async fn admit(
         &self,
@@ -216,11 +277,23 @@ impl Edge {
         }))
     }
 
-    fn ended(&self, method: &'static Method, code: Code, arrived: Instant) {
-        let code = status::code_name(code);
+    /// Notes how a call ended, in metrics and in its span.
+    fn ended(
+        &self,
+        place: Option<usize>,
+        status: Option<&Status>,
+        arrived: Instant,
+        trace: Option<Trace>,
+    ) {
+        let code = status.map_or(Code::Ok, Status::code);
+        let (name, reason_name) = (status::code_name(code), status.map_or("", reason::of));
+        let attributes = &self.attributes[place.unwrap_or(methods::TABLE.len())];
         self.authority
             .instruments()
-            .called(method.path, code, arrived.elapsed());
+            .called(attributes, name, reason_name, arrived.elapsed());
+        if let Some(trace) = trace {
+            spans::end(&trace, code, name, reason_name);
+        }
     }
 }
 

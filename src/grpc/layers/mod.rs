@@ -5,6 +5,7 @@ mod credentials;
 mod forwarded;
 mod limits;
 mod panics;
+mod spans;
 
 pub(super) use call::{CallLayer, Edge};
 pub(super) use limits::Limits;

@@ -1,13 +1,13 @@
 //! The server's certificate, its key, and the authorities of its callers: read from files
-//! or from the SPIFFE Workload API, and again whenever they change.
+//! or from the SPIFFE Workload API, and again when somebody says that they changed.
 //!
-//! A connection keeps what it was opened with. What cannot be used leaves the old in place.
+//! A connection keeps what it was opened with.
 
+use crate::domain::{clock, instruments::CERTIFICATE_LEFT};
 use spiffe::X509Source;
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
-    time::Duration,
 };
 use thiserror::Error;
 use tokio_rustls::{
@@ -20,9 +20,6 @@ use tokio_rustls::{
         version::{TLS12, TLS13},
     },
 };
-
-/// How often files are looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// What TLS asks of callers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +86,7 @@ pub struct Material {
     config: Arc<ServerConfig>,
     trust_domain: Option<String>,
     expires_at: Option<i64>,
+    print: blake3::Hash,
 }
 
 impl Material {
@@ -99,11 +97,6 @@ impl Material {
     pub(super) fn trust_domain(&self) -> Option<&str> {
         self.trust_domain.as_deref()
     }
-
-    /// When the server's own certificate expires, in seconds of the Unix epoch.
-    pub fn expires_at(&self) -> Option<i64> {
-        self.expires_at
-    }
 }
 
 /// What a source gave.
@@ -112,6 +105,23 @@ struct Parts {
     key: PrivateKeyDer<'static>,
     authorities: Vec<CertificateDer<'static>>,
     trust_domain: Option<String>,
+}
+
+impl Parts {
+    /// Tells whether others are the same, and nothing else of the key.
+    fn print(&self) -> blake3::Hash {
+        let mut print = blake3::Hasher::new();
+        let certificates = self.chain.iter().chain(&self.authorities);
+        for part in certificates
+            .map(AsRef::as_ref)
+            .chain([self.key.secret_der()])
+        {
+            print.update(&part.len().to_le_bytes());
+            print.update(part);
+        }
+        print.update(&self.chain.len().to_le_bytes());
+        print.finalize()
+    }
 }
 
 /// How TLS is spoken.
@@ -144,7 +154,7 @@ struct Files {
 
 impl Tls {
     /// Reads what the source has. The Workload API is waited for as long as it takes.
-    pub async fn open(source: Source, terms: Terms) -> Result<Self, MaterialError> {
+    pub async fn open(source: Source, terms: Terms) -> Result<Arc<Self>, MaterialError> {
         let source = match source {
             Source::Files {
                 certificate,
@@ -169,11 +179,13 @@ impl Tls {
             }
         };
         let material = material(source.read()?, terms)?;
-        Ok(Self {
+        let tls = Arc::new(Self {
             source,
             terms,
             current: RwLock::new(Arc::new(material)),
-        })
+        });
+        observe(&tls);
+        Ok(tls)
     }
 
     /// What new connections are opened with.
@@ -181,46 +193,58 @@ impl Tls {
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Takes over what changes, for ever.
-    pub async fn keep_current(&self) {
+    /// The files that it is read from.
+    pub fn files(&self) -> Vec<PathBuf> {
         match &self.source {
-            Opened::Files(files) => {
-                let mut seen = files.bytes();
-                loop {
-                    tokio::time::sleep(LOOK_EVERY).await;
-                    let now = files.bytes();
-                    if now != seen {
-                        seen = now;
-                        self.renew();
-                    }
-                }
-            }
-            Opened::WorkloadApi(source) => {
-                let mut updates = source.updated();
-                while updates.changed().await.is_ok() {
-                    self.renew();
-                }
-                std::future::pending::<()>().await;
-            }
+            Opened::Files(files) => files.paths().into_iter().flatten().cloned().collect(),
+            Opened::WorkloadApi(_) => Vec::new(),
         }
     }
 
-    fn renew(&self) {
-        match self
-            .source
-            .read()
-            .and_then(|parts| material(parts, self.terms))
-        {
-            Ok(material) => {
-                let expires_at = material.expires_at;
-                *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(material);
-                tracing::info!(expires_at, "certificates were renewed");
-            }
-            Err(error) => {
-                tracing::error!(%error, "certificates were changed, but cannot be used; the old ones stay");
+    /// Reads the source again, and says whether anything changed. What cannot be used leaves
+    /// the old in place.
+    pub fn renew(&self) -> Result<bool, MaterialError> {
+        let parts = self.source.read()?;
+        let print = parts.print();
+        if print == self.current().print {
+            return Ok(false);
+        }
+        let material = material(parts, self.terms)?;
+        let expires_at = material.expires_at;
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(material);
+        tracing::info!(expires_at, "the certificates have changed");
+        Ok(true)
+    }
+
+    /// Takes over what the Workload API changes, for ever.
+    pub async fn follow(&self) {
+        if let Opened::WorkloadApi(source) = &self.source {
+            let mut updates = source.updated();
+            while updates.changed().await.is_ok() {
+                if let Err(error) = self.renew() {
+                    tracing::error!(%error, "not renewed: the certificates in use stay");
+                }
             }
         }
+        std::future::pending::<()>().await;
     }
+}
+
+/// Tells how long the certificate in use is good for.
+fn observe(tls: &Arc<Tls>) {
+    // The last look may come after the server's end.
+    let weak = Arc::downgrade(tls);
+    opentelemetry::global::meter("countersign")
+        .i64_observable_gauge(CERTIFICATE_LEFT.name)
+        .with_unit(CERTIFICATE_LEFT.unit)
+        .with_description(CERTIFICATE_LEFT.description)
+        .with_callback(move |observer| {
+            let expires_at = weak.upgrade().and_then(|tls| tls.current().expires_at);
+            if let Some(expires_at) = expires_at {
+                observer.observe(expires_at - clock::now().timestamp(), &[]);
+            }
+        })
+        .build();
 }
 
 impl Opened {
@@ -233,17 +257,12 @@ impl Opened {
 }
 
 impl Files {
-    /// What the files hold, whatever they are: a symlink swap changes it, a touch does not.
-    fn bytes(&self) -> [Option<blake3::Hash>; 3] {
-        let paths = [
+    fn paths(&self) -> [Option<&PathBuf>; 3] {
+        [
             Some(&self.certificate),
             Some(&self.key),
             self.client_ca.as_ref(),
-        ];
-        paths.map(|path| {
-            let bytes = std::fs::read(path?).ok()?;
-            Some(blake3::hash(&zeroize::Zeroizing::new(bytes)))
-        })
+        ]
     }
 
     fn read(&self) -> Result<Parts, MaterialError> {
@@ -300,6 +319,7 @@ fn of_workload(source: &X509Source) -> Result<Parts, MaterialError> {
 }
 
 fn material(parts: Parts, terms: Terms) -> Result<Material, MaterialError> {
+    let print = parts.print();
     let expires_at = parts.chain.first().and_then(|leaf| {
         let (_, leaf) = x509_parser::parse_x509_certificate(leaf).ok()?;
         Some(leaf.validity().not_after.timestamp())
@@ -337,5 +357,6 @@ fn material(parts: Parts, terms: Terms) -> Result<Material, MaterialError> {
         config: Arc::new(config),
         trust_domain: parts.trust_domain,
         expires_at,
+        print,
     })
 }

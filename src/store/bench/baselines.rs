@@ -1,6 +1,7 @@
 //! One statement a call, over a pool like the server's.
 
 use crate::domain::tokens::{AccessDigest, LedgerDigest, SALT_BYTES};
+use crate::store::pool::Pool;
 use crate::store::{
     connection::{Connection, Params},
     error::StoreError,
@@ -8,7 +9,6 @@ use crate::store::{
     pool::{self, PoolOptions},
     statements::{self, Statement},
 };
-use deadpool_postgres::Pool;
 use std::sync::Arc;
 use uuid::Uuid;
 

@@ -9,6 +9,7 @@ const LIMITS: BatchLimits = BatchLimits {
     max_waiting: 10,
     in_flight: 1,
     patience: Duration::from_secs(5),
+    traced: false,
 };
 
 /// A database of one's own: it notes each batch, and answers when it is let.

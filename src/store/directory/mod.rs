@@ -26,7 +26,7 @@ use crate::domain::{
     event::Origin,
     refusal::Refusal,
 };
-use deadpool_postgres::Pool;
+use crate::store::pool::Pool;
 use futures_util::future::BoxFuture;
 
 /// What an administrative call came to: the outer error is the database's, the

@@ -4,6 +4,7 @@ use super::{
     Purged, margin, repeatable,
     walk::{Expiring, Seen},
 };
+use crate::store::pool::Pool;
 use crate::store::{
     columns::Columns,
     connection::{Connection, transaction},
@@ -11,7 +12,6 @@ use crate::store::{
     statements,
 };
 use chrono::{DateTime, Utc};
-use deadpool_postgres::Pool;
 use std::collections::HashSet;
 use uuid::Uuid;
 

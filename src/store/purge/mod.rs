@@ -17,7 +17,7 @@ use super::{
     statements,
 };
 use crate::domain::{issuance::REQUEST_ID_LIFETIME, limits};
-use deadpool_postgres::Pool;
+use crate::store::pool::Pool;
 use families::Families;
 use std::time::{Duration, Instant};
 use tokens::AccessTokens;

@@ -4,9 +4,9 @@ use super::{
     margin,
     walk::{Expiring, Seen},
 };
+use crate::store::pool::Pool;
 use crate::store::{columns::Columns, connection::Connection, error::StoreError, statements};
 use chrono::{DateTime, Utc};
-use deadpool_postgres::Pool;
 use std::collections::HashSet;
 
 /// The access tokens of a database, and how many of them were removed.

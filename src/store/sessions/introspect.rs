@@ -7,6 +7,7 @@ use crate::domain::{
     refusal::Refusal,
     tokens::Token,
 };
+use crate::store::pool::Pool;
 use crate::store::{
     callers,
     coalescer::{Job, Outcome},
@@ -14,7 +15,6 @@ use crate::store::{
     error::StoreError,
     statements, tokens,
 };
-use deadpool_postgres::Pool;
 
 /// Answers a batch of questions; `Ok(None)` is `active: false`.
 pub(crate) async fn introspect(

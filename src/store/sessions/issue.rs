@@ -11,6 +11,7 @@ use crate::domain::{
     policy::Defaults,
     refusal::Refusal,
 };
+use crate::store::pool::Pool;
 use crate::store::{
     coalescer::{Job, Outcome},
     connection::{Connection, transaction},
@@ -19,7 +20,6 @@ use crate::store::{
     ids::Identities,
     tokens::{self, NewToken},
 };
-use deadpool_postgres::Pool;
 use std::collections::HashSet;
 use uuid::Uuid;
 

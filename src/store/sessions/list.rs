@@ -7,11 +7,11 @@ use crate::domain::{
     standing::{ClientStanding, Life, SessionLife, Standing, UserStanding},
     terms::{Audience, Scopes},
 };
+use crate::store::pool::Pool;
 use crate::store::{
     callers, columns::Columns, connection::Connection, error::StoreError, statements,
 };
 use chrono::{DateTime, Utc};
-use deadpool_postgres::Pool;
 use std::net::IpAddr;
 use tokio_postgres::types::Timestamp;
 use uuid::Uuid;

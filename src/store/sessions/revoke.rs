@@ -14,6 +14,7 @@ use crate::domain::{
     rotation::{EndReason, Family},
     standing::Life,
 };
+use crate::store::pool::Pool;
 use crate::store::{
     callers,
     coalescer::{Job, Outcome},
@@ -21,7 +22,6 @@ use crate::store::{
     error::StoreError,
     events, statements, tokens,
 };
-use deadpool_postgres::Pool;
 use std::collections::HashSet;
 use uuid::Uuid;
 

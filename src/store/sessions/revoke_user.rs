@@ -11,11 +11,11 @@ use crate::domain::{
     policy::Defaults,
     refusal::Refusal,
 };
+use crate::store::pool::Pool;
 use crate::store::{
     callers, coalescer::Outcome, connection::transaction, directory, error::StoreError, events,
     statements, tokens,
 };
-use deadpool_postgres::Pool;
 use std::collections::HashSet;
 use uuid::Uuid;
 

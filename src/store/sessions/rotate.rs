@@ -10,6 +10,7 @@ use crate::domain::{
     refusal::Refusal,
     rotation::{self, Decision, EndReason, Family, Presented, Success},
 };
+use crate::store::pool::Pool;
 use crate::store::{
     callers,
     coalescer::{Job, Outcome},
@@ -21,7 +22,6 @@ use crate::store::{
     tokens::{self, NewToken},
 };
 use chrono::{DateTime, Utc};
-use deadpool_postgres::Pool;
 use std::{collections::HashSet, time::Duration};
 use uuid::Uuid;
 

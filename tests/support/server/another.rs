@@ -4,6 +4,7 @@ use super::{Caller, Deployment};
 use countersign::{
     app,
     config::{Config, Flags},
+    telemetry::Telemetry,
 };
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -18,7 +19,10 @@ impl Deployment {
             .iter()
             .map(|(name, value)| ((*name).into(), (*value).into()));
         let config = Config::load(None, own.chain(more), Flags::default()).unwrap();
-        let bound = app::build(&config, Arc::clone(&self.ring)).await.unwrap();
+        let mut telemetry = Telemetry::off();
+        let bound = app::build(&config, Arc::clone(&self.ring), &mut telemetry)
+            .await
+            .unwrap();
         let port = bound.address().port();
         let mut readiness = bound.readiness();
         let (stop, stopped) = oneshot::channel::<()>();

@@ -1,0 +1,64 @@
+//! The key ring in use, which a reload replaces while calls go on.
+
+use super::{Authority, audit::Record};
+use crate::{
+    domain::{
+        keys::{Key, KeyRing, RingChange},
+        tokens::{Malformed, Token},
+    },
+    store::StoreError,
+};
+use std::sync::Arc;
+use thiserror::Error;
+
+/// Why the ring in use stays.
+#[derive(Debug, Error)]
+pub enum RingKept {
+    /// An id names another key than before: everything under it would die unnoticed.
+    #[error("the key {0} has other bytes than the one in use; a new key takes a new id")]
+    Altered(crate::domain::keys::KeyId),
+    /// The event of the change cannot be written.
+    #[error("the event of the change cannot be written: {0}")]
+    Store(#[from] StoreError),
+}
+
+impl Authority {
+    /// Takes another ring into use, and returns what changed; `None`: nothing did.
+    ///
+    /// The event of the change is written first: without it the ring stays. A call that
+    /// runs goes on with what it has read; whatever comes later reads the new ring.
+    pub async fn replace_ring(&self, ring: KeyRing) -> Result<Option<RingChange>, RingKept> {
+        let change = self.ring.load().change_to(&ring);
+        let change = match change {
+            Ok(None) => return Ok(None),
+            Ok(Some(change)) => change,
+            Err(id) => {
+                self.audit.record(Record {
+                    event: "keys",
+                    outcome: "refused",
+                    ..Record::default()
+                });
+                return Err(RingKept::Altered(id));
+            }
+        };
+        self.store.record_ring(&change).await?;
+        self.ring.store(Arc::new(ring));
+        self.audit.record(Record {
+            event: "keys",
+            outcome: "done",
+            keys: Some(change.keys.iter().map(ToString::to_string).collect()),
+            ..Record::default()
+        });
+        Ok(Some(change))
+    }
+
+    /// The key that mints now.
+    pub(super) fn minting(&self) -> Arc<Key> {
+        Arc::clone(self.ring.load().minting())
+    }
+
+    /// Reads a token with the keys of now.
+    pub(super) fn parse(&self, token: &str) -> Result<Token, Malformed> {
+        Token::parse(token, &self.ring.load())
+    }
+}

@@ -1,0 +1,193 @@
+//! What is read again while the process serves: the key ring, the certificates and the log's
+//! level.
+//!
+//! Each file is looked at once a second, by its metadata, and read when it has changed and
+//! stays as it is; so a swap of symlinks, as Kubernetes makes one, is seen, and a file that
+//! is being written is not read by halves. SIGHUP reads all at once. What cannot be read, or
+//! makes no sense, changes nothing.
+
+use crate::{
+    authority::{Authority, RingKept},
+    domain::instruments::RELOADS,
+    grpc::transport::Tls,
+    keyfile,
+};
+use futures_util::future::BoxFuture;
+use opentelemetry::{KeyValue, metrics::Counter};
+use std::{
+    fs,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::signal::unix::Signal;
+
+/// How often files are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Why what was in use stays in use.
+#[derive(Debug)]
+pub struct Kept {
+    /// What is wrong. Nothing secret.
+    pub why: String,
+    /// Whether the same file may do a moment later.
+    pub again: bool,
+}
+
+/// Reads a file again, and says whether anything changed.
+pub type Reload = Box<dyn Fn() -> BoxFuture<'static, Result<bool, Kept>> + Send + Sync>;
+
+/// A file that is read again.
+struct Watched {
+    what: &'static str,
+    path: PathBuf,
+    reload: Reload,
+    /// As it was when it was last read.
+    read: Option<Fingerprint>,
+    /// As it was at the last look.
+    seen: Option<Fingerprint>,
+    /// What is wrong with it, as the log was told.
+    wrong: Option<String>,
+}
+
+/// Reads a listener's certificates again. Certificate and key may be written one after the
+/// other, so what does not fit is tried again.
+pub fn certificates(tls: &Arc<Tls>) -> Reload {
+    let tls = Arc::clone(tls);
+    Box::new(move || {
+        let renewed = tls.renew().map_err(|error| Kept {
+            why: error.to_string(),
+            again: true,
+        });
+        Box::pin(std::future::ready(renewed))
+    })
+}
+
+/// Device, inode, size and moment of change of the file behind a path: all links are followed.
+type Fingerprint = (u64, u64, u64, i64, i64);
+
+/// Everything that is read again.
+#[derive(Default)]
+pub struct Reloading {
+    files: Vec<Watched>,
+    hangup: Option<Signal>,
+}
+
+impl Reloading {
+    /// Reads `path` again with `reload` whenever it changes; `what` names it in metrics.
+    pub fn add(&mut self, what: &'static str, path: PathBuf, reload: Reload) {
+        self.files.push(Watched {
+            what,
+            path,
+            reload,
+            // Not as it is now: it may have changed since its first reading.
+            read: None,
+            seen: None,
+            wrong: None,
+        });
+    }
+
+    /// Reads everything again at this signal, SIGHUP.
+    pub fn at(&mut self, hangup: Signal) {
+        self.hangup = Some(hangup);
+    }
+
+    /// Watches until the future is dropped.
+    pub async fn run(mut self) {
+        let reloads = opentelemetry::global::meter("countersign")
+            .u64_counter(RELOADS.name)
+            .with_unit(RELOADS.unit)
+            .with_description(RELOADS.description)
+            .build();
+        loop {
+            let asked = async {
+                match &mut self.hangup {
+                    Some(hangup) => hangup.recv().await,
+                    None => std::future::pending().await,
+                }
+            };
+            let asked = tokio::select! {
+                _ = asked => true,
+                () = tokio::time::sleep(LOOK_EVERY) => false,
+            };
+            for file in &mut self.files {
+                file.look(asked, &reloads).await;
+            }
+        }
+    }
+}
+
+impl Watched {
+    async fn look(&mut self, asked: bool, reloads: &Counter<u64>) {
+        let now = fingerprint(&self.path);
+        let steady = now == self.seen;
+        self.seen = now;
+        if !asked && (now == self.read || !steady) {
+            return;
+        }
+        self.read = now;
+        let outcome = match (self.reload)().await {
+            Ok(changed) => {
+                if self.wrong.take().is_some() {
+                    tracing::info!(what = self.what, "the file is well again");
+                }
+                if changed { "changed" } else { "unchanged" }
+            }
+            Err(Kept { why, again }) => {
+                if self.wrong.as_ref() != Some(&why) || asked {
+                    tracing::error!(what = self.what, %why, "not reloaded: what was in use stays");
+                }
+                self.wrong = Some(why);
+                if again {
+                    self.read = None;
+                }
+                "failed"
+            }
+        };
+        let attributes = [
+            KeyValue::new("what", self.what),
+            KeyValue::new("outcome", outcome),
+        ];
+        reloads.add(1, &attributes);
+    }
+}
+
+fn fingerprint(path: &Path) -> Option<Fingerprint> {
+    let file = fs::metadata(path).ok()?;
+    Some((
+        file.dev(),
+        file.ino(),
+        file.size(),
+        file.ctime(),
+        file.ctime_nsec(),
+    ))
+}
+
+/// Reads a key file again into the authority's ring.
+pub fn keys(authority: &Arc<Authority>, path: &Path) -> Reload {
+    let (authority, path) = (Arc::clone(authority), path.to_owned());
+    Box::new(move || {
+        let (authority, path) = (Arc::clone(&authority), path.clone());
+        Box::pin(async move {
+            let ring = keyfile::load_key_file(&path).map_err(|problem| Kept {
+                why: problem.to_string(),
+                again: false,
+            })?;
+            match authority.replace_ring(ring).await {
+                Ok(None) => Ok(false),
+                Ok(Some(change)) => {
+                    tracing::info!(
+                        keys = ?change.keys, added = ?change.added, retired = ?change.retired,
+                        "the key ring has changed"
+                    );
+                    Ok(true)
+                }
+                Err(kept) => Err(Kept {
+                    again: matches!(kept, RingKept::Store(_)),
+                    why: kept.to_string(),
+                }),
+            }
+        })
+    })
+}
