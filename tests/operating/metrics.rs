@@ -1,13 +1,14 @@
 //! The page of metrics is the table of instruments, and no label of it can grow.
 
 use crate::support::{
+    certificates::{Authority, dns},
     process::{Process, get, write_keys},
     server::{Deployment, settings},
 };
 use countersign::{
     domain::{
         clock,
-        instruments::{Instrument, InstrumentKind, TABLE},
+        instruments::{CERTIFICATE_LEFT, Instrument, InstrumentKind, TABLE},
         keys::dated_key_line,
     },
     grpc::methods,
@@ -110,7 +111,12 @@ async fn the_page_is_the_table_and_hostile_calls_add_nothing_to_it() {
         token: "cs_at_nonsense".into(),
         ..Default::default()
     };
-    tokens.introspect(issuer.request(forged)).await.unwrap();
+    let mut forged = issuer.request(forged);
+    let word = "URI=spiffe://example.org/admin".parse().unwrap();
+    forged
+        .metadata_mut()
+        .insert("x-forwarded-client-cert", word);
+    tokens.introspect(forged).await.unwrap();
     let rotate = || v1::RotateRefreshRequest {
         refresh_token: login.refresh_token.clone(),
         ..Default::default()
@@ -142,9 +148,10 @@ async fn the_page_is_the_table_and_hostile_calls_add_nothing_to_it() {
     let page = server.metrics().await;
     let found = families(&page);
     let names: BTreeSet<_> = found.keys().cloned().collect();
-    let documented: BTreeSet<_> = TABLE.iter().map(Instrument::prometheus).collect();
+    let without_tls = || TABLE.iter().filter(|row| row.name != CERTIFICATE_LEFT.name);
+    let documented: BTreeSet<_> = without_tls().map(Instrument::prometheus).collect();
     assert_eq!(names, documented, "the page, and the table");
-    for row in TABLE {
+    for row in without_tls() {
         let family = &found[&row.prometheus()];
         assert_eq!(family.kind, row.kind.name(), "{}", row.name);
         let labels: BTreeSet<_> = family.labels.keys().map(String::as_str).collect();
@@ -227,4 +234,29 @@ async fn the_page_is_one_path_and_read_only() {
     let (head, _) = get(address, "/metrics").await;
     assert!(head.contains("text/plain; version=0.0.4"), "{head}");
     assert_ne!(address, server.address, "a port of its own");
+}
+
+#[tokio::test]
+async fn the_certificate_says_how_long_it_is_good_for() {
+    let at = Deployment::start().await;
+    let place = tempfile::tempdir().unwrap();
+    let pair = Authority::new("spiffe://example.org").sign_with(&[dns("localhost")], |params| {
+        params.not_after = rcgen::date_time_ymd(2036, 1, 1);
+    });
+    let file = |name: &str, text: &str| {
+        let path = place.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        format!("{:?}", path.display().to_string())
+    };
+    let (certificate, key) = (file("crt", &pair.certificate), file("key", &pair.key));
+    let settings = [
+        ("metrics.listen", "\"127.0.0.1:0\""),
+        ("tls.certificate_file", &certificate),
+        ("tls.key_file", &key),
+    ];
+    let server = Process::start_in(place, &at, &settings).await;
+    let left = server.metric("countersign_certificate_left_seconds").await;
+    let now = f64::from(i32::try_from(clock::now().timestamp()).unwrap());
+    let expires_at = left + now;
+    assert!((expires_at - 2_082_758_400.0).abs() < 60.0, "{left}");
 }
