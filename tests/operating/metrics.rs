@@ -86,6 +86,8 @@ async fn the_page_is_the_table_and_hostile_calls_add_nothing_to_it() {
     let settings = [
         ("metrics.listen", "\"127.0.0.1:0\""),
         ("purge.pause", "\"50ms\""),
+        // A crowd of strangers comes.
+        ("limits.failed_authentications", "0"),
     ];
     let server = Process::start_in(place, &at, &settings).await;
     let channel = server.channel().await;
