@@ -77,7 +77,7 @@ async fn certificates_are_renewed_under_load_and_no_call_fails() {
     tokio::time::sleep(Duration::from_secs(3)).await;
     over.store(true, Relaxed);
     let calls: usize = load.join_all().await.into_iter().sum();
-    assert!(calls > 50, "{calls}");
+    assert!(calls > 20, "{calls}");
 
     // Then the next one alone.
     write(
