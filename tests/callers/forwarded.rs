@@ -6,7 +6,10 @@ use crate::support::{
     meters::Meters,
     server::{Caller, Deployment, answer},
 };
-use countersign::proto::v1::{self, Role};
+use countersign::{
+    grpc::transport::{Address, Trust, bind},
+    proto::v1::{self, Role},
+};
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 use tonic::transport::{Channel, Endpoint};
@@ -129,6 +132,10 @@ async fn a_listed_proxy_speaks_for_others_and_never_for_itself() {
         ] {
             assert_eq!(taken_with(&gateway, &[header]).await, missing, "{header}");
         }
+        let itself = [word(GATEWAY), format!("{};DNS=x", word(GATEWAY))];
+        for header in itself.iter().filter(|_| names == [uri(GATEWAY)]) {
+            assert_eq!(taken_with(&gateway, &[header]).await, missing);
+        }
         let unknown = word("spiffe://example.org/unknown");
         let invalid = refused("CREDENTIALS_INVALID");
         assert_eq!(taken_with(&gateway, &[&unknown]).await, invalid);
@@ -149,6 +156,7 @@ async fn a_listed_proxy_speaks_for_others_and_never_for_itself() {
         ("malformed", 6.0),
         ("not_one_uri", 4.0),
         ("not_spiffe", 2.0),
+        ("untrusted", 2.0),
     ];
     let known = known.map(|(cause, times)| (format!("{{cause={cause}}}"), times));
     assert_eq!(causes, known.into());
@@ -174,6 +182,15 @@ async fn on_the_listener_for_proxies_everyone_is_one() {
     assert_eq!(taken_for(&sidecar).await, refused("CREDENTIALS_MISSING"));
     let with_secret = Deployment::over(&login, channel);
     assert_eq!(taken_for(&with_secret).await, Ok(login.id));
+
+    // A path that was mistaken keeps its file.
+    let precious = home.path().join("precious");
+    std::fs::write(&precious, "data").unwrap();
+    let address = Address::Unix(precious.clone());
+    assert!(bind(&address, None, Trust::Everyone).await.is_err());
+    assert_eq!(std::fs::read(&precious).unwrap(), b"data");
+    let taken = bind(&Address::Unix(socket), None, Trust::Everyone).await;
+    assert!(taken.is_err(), "somebody listens there");
 }
 
 async fn over_socket(path: &std::path::Path) -> Channel {

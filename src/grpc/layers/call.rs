@@ -226,9 +226,8 @@ impl Edge {
     ) -> Result<Credentials, Failure> {
         let from = peer.and_then(Peer::address);
         let presented = credentials::read(headers, peer, &self.authority)?;
-        if !presented.is_recognised(&self.authority) {
-            // It may be nobody, and would cost a query to find out.
-            self.limits.failed(from)?;
+        if presented.is_strange(&self.authority) {
+            self.limits.lookup(from)?;
         }
         let credentials = presented.credentials(&self.authority).await?;
         self.limits.caller(credentials.client_id, method.class)?;

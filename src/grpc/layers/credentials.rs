@@ -15,6 +15,8 @@ pub(super) struct Presented {
     secret: Option<Credentials>,
     /// What the certificate names, or the proxy.
     identities: Vec<Identity>,
+    /// It came through a proxy, which has verified them.
+    proxied: bool,
 }
 
 /// Reads what a call carries; no query is made.
@@ -26,7 +28,10 @@ pub(super) fn read(
     let forwarded = forwarded::read(headers);
     let proxied = peer.is_some_and(Peer::is_proxy);
     let (identities, ignored) = match forwarded {
-        // A proxy speaks for others, never for itself.
+        // A proxy speaks for others, never for itself, whatever it says.
+        Some(Ok(identity)) if proxied && peer.is_some_and(|peer| peer.is(&identity)) => {
+            (Vec::new(), Some(Ignored::Untrusted))
+        }
         Some(Ok(identity)) if proxied => (vec![identity], None),
         Some(Err(why)) if proxied => (Vec::new(), Some(why)),
         None if proxied => (Vec::new(), None),
@@ -55,13 +60,17 @@ pub(super) fn read(
             Refusal::CredentialsMissing
         });
     }
-    Ok(Presented { secret, identities })
+    Ok(Presented {
+        secret,
+        identities,
+        proxied,
+    })
 }
 
 impl Presented {
-    /// Whether the caller is one that was known a moment ago, or proves itself by a MAC.
-    pub(super) fn is_recognised(&self, authority: &Authority) -> bool {
-        self.secret.is_some() || authority.recognises(&self.identities)
+    /// Whether finding out who calls costs a query that a stranger could cause.
+    pub(super) fn is_strange(&self, authority: &Authority) -> bool {
+        self.secret.is_none() && !self.proxied && !authority.recognises(&self.identities)
     }
 
     /// The credentials. Only an identity that was not seen of late costs a query.

@@ -21,6 +21,10 @@ use uuid::Uuid;
 const MOST_KEYS: usize = 100_000;
 const LOOK_EVERY: u32 = 4_096;
 
+/// Certificates whose client is looked up, for each that may turn out to be nobody's: a fleet
+/// behind one address comes back at once.
+const LOOKUPS: NonZeroU32 = NonZeroU32::new(10).unwrap();
+
 /// Calls a second; `None`: any number.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Rates {
@@ -47,6 +51,7 @@ pub(in crate::grpc) struct Limits {
     directory: Option<Keyed<Uuid>>,
     server: Option<governor::DefaultDirectRateLimiter>,
     failures: Option<Keyed<IpAddr>>,
+    lookups: Option<Keyed<IpAddr>>,
 }
 
 #[derive(Debug)]
@@ -84,6 +89,9 @@ impl Limits {
                 .server
                 .map(|rate| RateLimiter::direct(Quota::per_second(rate))),
             failures: rates.failed_authentications.map(Keyed::new),
+            lookups: rates
+                .failed_authentications
+                .map(|rate| Keyed::new(rate.saturating_mul(LOOKUPS))),
         }
     }
 
@@ -112,6 +120,16 @@ impl Limits {
         keyed
             .check(&client_id)
             .map_err(|until| refusal("of this client", &until))
+    }
+
+    /// Takes the look for the client of a certificate that was not seen of late.
+    pub(super) fn lookup(&self, from: Option<SocketAddr>) -> Result<(), Refusal> {
+        let (Some(keyed), Some(from)) = (&self.lookups, from) else {
+            return Ok(());
+        };
+        keyed
+            .check(&network(from.ip()))
+            .map_err(|until| refusal("with unknown certificates from this address", &until))
     }
 
     /// Takes one failed authentication from an address.

@@ -6,7 +6,10 @@ use super::{
     peer::{Peer, Trust},
     stream::{Stream, Wire},
 };
-use std::{fmt, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fmt, io, net::SocketAddr, os::unix::fs::FileTypeExt as _, path::PathBuf, sync::Arc,
+    time::Duration,
+};
 use tokio::{
     net::{TcpListener, TcpStream, UnixListener},
     sync::{Semaphore, mpsc},
@@ -14,8 +17,10 @@ use tokio::{
 use tokio_stream::wrappers::ReceiverStream;
 
 /// How long a handshake may take, and how many at once; the next wait in the kernel.
-const HANDSHAKE: Duration = Duration::from_secs(10);
-const HANDSHAKES: usize = 512;
+const HANDSHAKE: Duration = Duration::from_secs(5);
+const HANDSHAKES: usize = 4096;
+/// Connections that wait to be served.
+const WAITING: usize = 512;
 /// The pause after the kernel refuses a connection, mostly for want of file descriptors.
 const BREATH: Duration = Duration::from_millis(100);
 
@@ -63,9 +68,9 @@ pub async fn bind(address: &Address, tls: Option<Arc<Tls>>, trust: Trust) -> io:
             if std::os::unix::net::UnixStream::connect(path).is_ok() {
                 return Err(io::ErrorKind::AddrInUse.into());
             }
-            match std::fs::remove_file(path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
+            // Nothing but a socket: a path that was mistaken keeps its file.
+            if std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket()) {
+                std::fs::remove_file(path)?;
             }
             (Socket::Unix(UnixListener::bind(path)?), address.clone())
         }
@@ -91,7 +96,7 @@ pub struct Listeners(pub Vec<Bound>);
 impl Listeners {
     /// Accepts from now on; as long as the stream is held.
     pub fn accept(self) -> ReceiverStream<io::Result<Stream>> {
-        let (ready, connections) = mpsc::channel(HANDSHAKES);
+        let (ready, connections) = mpsc::channel(WAITING);
         for bound in self.0 {
             let ready = ready.clone();
             tokio::spawn(async move {

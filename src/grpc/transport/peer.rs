@@ -54,6 +54,11 @@ impl Peer {
         self.0.names.as_deref()
     }
 
+    /// Whether its own certificate names this.
+    pub fn is(&self, identity: &Identity) -> bool {
+        self.names().is_ok_and(|names| names.contains(identity))
+    }
+
     /// It is a proxy, that speaks for others and never for itself.
     pub fn is_proxy(&self) -> bool {
         self.0.proxy
