@@ -107,9 +107,6 @@ fn svid(authority: &Authority) -> X509SvidResponse {
 
 #[tokio::test]
 async fn the_servers_identity_comes_from_the_agent_and_changes_with_it() {
-    tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::DEBUG)
-        .init();
     let (first, second) = (Authority::new(DOMAIN), Authority::new(DOMAIN));
     let home = tempfile::TempDir::new().unwrap();
     let socket = home.path().join("agent.sock");
