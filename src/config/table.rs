@@ -129,7 +129,7 @@ settings! {
         server: u32 = Integer(0..=RATE), Default("0");
         /// Calls with bad credentials from one address (of IPv6, one /64). Beyond, they are
         /// refused without a word in the audit stream; calls with a secret of ours still pass.
-        failed_authentications: u32 = Integer(0..=RATE), Default("20");
+        failed_authentications: u32 = Integer(0..=RATE), Default("1000");
     }
 
     section tokens: Tokens = "Access tokens." {

@@ -89,6 +89,11 @@ impl Deployment {
             ("COUNTERSIGN_DATABASE_URL".into(), url.to_url().to_string()),
             ("COUNTERSIGN_KEYS_FILE".into(), "/unused".into()),
             ("COUNTERSIGN_AUDIT_OUTPUT".into(), "/dev/null".into()),
+            // Tests fail on purpose, and often.
+            (
+                "COUNTERSIGN_LIMITS_FAILED_AUTHENTICATIONS".into(),
+                "0".into(),
+            ),
             ("COUNTERSIGN_SHUTDOWN_PAUSE".into(), "0s".into()),
         ];
         own.extend(
