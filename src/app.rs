@@ -1,10 +1,17 @@
 //! The composition root: builds the house from a configuration, and runs it.
 
 use crate::{
-    authority::{Authority, audit::Audit},
-    config::{self, AuditOutput, Config},
-    domain::{keys::KeyRing, policy::Defaults},
-    grpc::{self, Connections, Deadlines, DirectoryBounds, EdgeOptions, transport::MaterialError},
+    authority::{Authority, Proofs, audit::Audit},
+    config::{self, AuditOutput, Config, Nonces, ReplayMemory},
+    domain::{
+        dpop::{Algorithm, NoncePolicy, Origin, Rules},
+        keys::KeyRing,
+        policy::Defaults,
+    },
+    grpc::{
+        self, Connections, Deadlines, DirectoryBounds, EdgeOptions, methods,
+        transport::MaterialError,
+    },
     health::{self, Health},
     listening::{self, Listening},
     purging::Purging,
@@ -74,14 +81,22 @@ pub struct Bound {
     drain: Duration,
 }
 
-/// The authority alone, for commands with database rights. Needs a running tokio runtime.
-pub fn authority(config: &Config, ring: Arc<KeyRing>) -> Result<Authority, AppError> {
+/// The authority behind a server that listens on this port; 0 for commands with database
+/// rights. Needs a running tokio runtime.
+pub fn authority(config: &Config, ring: Arc<KeyRing>, port: u16) -> Result<Authority, AppError> {
     let database = DatabaseUrl::parse(config.database.url.expose())?;
     let audit = Audit::start(audit_output(&config.audit.output)?, config.audit.buffer)
         .map_err(AppError::Audit)?;
     let traced = config.telemetry.endpoint.is_some();
     let store = Store::open(store_options(config, database, traced))?;
-    Ok(Authority::new(store, ring, config.issuer.clone(), audit))
+    let paths: Vec<_> = methods::TABLE.iter().map(|method| method.path).collect();
+    let remembered = match config.dpop.replay {
+        ReplayMemory::Memory => Some(config.dpop.replay_entries),
+        ReplayMemory::Shared => None,
+    };
+    let proofs = Proofs::new(proof_rules(config, port), &paths, remembered);
+    let issuer = config.issuer.clone();
+    Ok(Authority::new(store, ring, issuer, audit, proofs))
 }
 
 /// Binds and checks everything that needs no database. Needs a running tokio runtime, and
@@ -92,12 +107,13 @@ pub async fn build(
     telemetry: &mut Telemetry,
 ) -> Result<Bound, AppError> {
     let database = DatabaseUrl::parse(config.database.url.expose())?;
-    let authority = Arc::new(authority(config, ring)?);
+    let listening = Box::pin(listening::listen(config)).await?;
+    let port = listening.address.port();
+    let authority = Arc::new(authority(config, ring, port)?);
     let health = Health::new().await;
     let options = edge_options(config, telemetry.traces());
     let (server, routes) = grpc::services(&authority, health.reporter(), options)?;
 
-    let listening = Box::pin(listening::listen(config)).await?;
     let kubelets = match config.health.listen {
         None => None,
         Some(address) => Some(bind("health.listen", address).await?),
@@ -302,6 +318,32 @@ fn store_options(config: &Config, url: DatabaseUrl, traced: bool) -> StoreOption
                 most => Some(most),
             },
         },
+        remember_proofs: match config.dpop.replay {
+            ReplayMemory::Memory => None,
+            ReplayMemory::Shared => Some(proof_rules(config, 0).life()),
+        },
+    }
+}
+
+/// What is asked of proofs, by a server that listens on this port.
+fn proof_rules(config: &Config, port: u16) -> Rules {
+    // The rules of the configuration have read each of both lists.
+    let origins = config.dpop.origins.iter();
+    let origins = origins.filter_map(|origin| Origin::parse(origin).ok());
+    let algorithms = config.dpop.algorithms.iter();
+    Rules {
+        algorithms: algorithms
+            .filter_map(|name| Algorithm::from_name(name))
+            .collect(),
+        origins: origins.map(|origin| origin.on(port)).collect(),
+        lifetime: config.dpop.lifetime,
+        skew: config.dpop.clock_skew,
+        nonces: match config.dpop.nonces {
+            Nonces::Off => NoncePolicy::Off,
+            Nonces::On => NoncePolicy::Offered,
+            Nonces::Required => NoncePolicy::Required,
+        },
+        nonce_lifetime: config.dpop.nonce_lifetime,
     }
 }
 

@@ -23,13 +23,15 @@ mod value;
 #[cfg(test)]
 mod tests;
 
-pub use choices::{AuditOutput, ClientCertificates, LogFormat, LogLevel, TlsVersion};
+pub use choices::{
+    AuditOutput, ClientCertificates, LogFormat, LogLevel, Nonces, ReplayMemory, TlsVersion,
+};
 pub use environment::process_environment;
 pub use error::{ConfigError, Origin, Problem};
 pub use flags::{Flags, add_flags, read_flags};
 pub use render::{example, handbook};
 pub use secret::Secret;
 pub use table::{
-    Audit, Batch, Calls, Config, Connections, Database, Forwarded, Health, Keys, Limits, Log,
+    Audit, Batch, Calls, Config, Connections, Database, Dpop, Forwarded, Health, Keys, Limits, Log,
     Metrics, Purge, Rotation, Sessions, Shutdown, Telemetry, Tls, Tokens, limits,
 };

@@ -266,5 +266,7 @@ fn failed() -> Refused {
         reason: "INTERNAL".into(),
         fields: Vec::new(),
         retry: false,
+        check: String::new(),
+        nonce: None,
     }
 }

@@ -19,6 +19,7 @@ mod calls;
 mod cli;
 mod decision;
 mod dev;
+mod dpop;
 mod events;
 mod faults;
 mod foreign;

@@ -33,4 +33,5 @@ WHERE c.client_id = $1
 RETURNING
     client_id, name, roles, scopes, audience, default_audience, introspection_audience,
     access_token_ttl_ms, session_ttl_ms, idle_timeout_ms, rotation_grace_ms, sessions_per_user,
-    session_limit_policy, disabled_at, not_before, created_at, updated_at
+    session_limit_policy, bearer_allowed, dpop_required, dpop_nonce_required, disabled_at,
+    not_before, created_at, updated_at

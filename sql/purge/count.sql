@@ -1,5 +1,5 @@
 -- purge.count
--- What a purge would remove now: sessions, grants, ledger rows, access tokens. $1: how
+-- What a purge would remove now: sessions, grants, ledger rows, access tokens, DPoP proofs. $1: how
 -- long ago it must have expired, $2: how long a request id makes its opening
 -- repeatable, both in milliseconds.
 WITH past AS MATERIALIZED (
@@ -39,4 +39,9 @@ SELECT
         FROM public.oauth_access_tokens t
         WHERE t.expires_at < statement_timestamp() - $1::bigint * interval '1 millisecond'
             AND t.metadata ? 'countersign'
+    ),
+    (
+        SELECT count(*)
+        FROM countersign.dpop_proof p
+        WHERE p.expires_at < statement_timestamp()
     )

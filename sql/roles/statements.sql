@@ -24,7 +24,9 @@ right_on_table (ord, schema, name, privileges, updatable) AS (
            (12, 'countersign', 'event', '{SELECT,INSERT}', NULL),
            (13, 'countersign', 'id_cursor', '{SELECT,UPDATE}', NULL),
            (14, 'countersign', 'migration_history', '{SELECT}', NULL),
-           (15, 'countersign', 'client_identity', '{SELECT,INSERT,DELETE}', NULL)
+           (15, 'countersign', 'client_identity', '{SELECT,INSERT,DELETE}', NULL),
+           -- UPDATE for the row lock of a purge.
+           (16, 'countersign', 'dpop_proof', '{SELECT,INSERT,UPDATE,DELETE}', NULL)
 ),
 table_standing AS (
     SELECT r.*, s.who, s.role, c.oid,

@@ -24,6 +24,7 @@ SELECT
     c.client_id IS NOT NULL,
     c.scopes,
     c.idle_timeout_ms,
+    c.bearer_allowed,
     c.disabled_at,
     c.not_before,
     n.subject IS NOT NULL,

@@ -35,6 +35,9 @@ pub struct Record {
     /// The call, as in the logs and in `countersign.event`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub call: Option<Uuid>,
+    /// The trace that the call belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<String>,
     /// The client that called; proved only if the reason is none of the caller's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub caller: Option<Uuid>,
@@ -90,6 +93,7 @@ impl Record {
                 .as_ref()
                 .map(ToString::to_string),
             peer: call.peer,
+            trace_id: call.trace_id.clone(),
             ..self
         }
     }

@@ -4,12 +4,14 @@ pub mod audit;
 mod directory;
 mod identities;
 mod instruments;
+mod proofs;
 mod ring;
 mod sessions;
 mod tokens;
 
 pub use directory::{ClientPage, CreatedClient, CreatedSecret};
 pub use instruments::{CallAttributes, Instruments};
+pub use proofs::{Presentation, Proofs};
 pub use ring::RingKept;
 pub use sessions::SessionPage;
 pub use tokens::{
@@ -20,6 +22,7 @@ pub use crate::store::{ClientEntry, ListedSession, Place, Probe, StoreError};
 
 use crate::domain::{
     caller::{Claim, Credentials},
+    dpop::Verdict,
     keys::KeyRing,
     refusal::Refusal,
     tokens::{ClientSecret, Malformed},
@@ -41,6 +44,10 @@ pub struct Call {
     pub arrived: Instant,
     /// Where it came from.
     pub peer: Option<SocketAddr>,
+    /// What became of its DPoP proof; `None`: it carries none.
+    pub proof: Option<Verdict>,
+    /// The trace that it belongs to (W3C Trace Context, `trace-id`).
+    pub trace_id: Option<String>,
 }
 
 /// Why a call has no answer.
@@ -63,11 +70,18 @@ pub struct Authority {
     audit: Audit,
     instruments: Instruments,
     hints: Hints,
+    proofs: Proofs,
 }
 
 impl Authority {
     /// An authority of that name over a store and a key ring.
-    pub fn new(store: Store, ring: Arc<KeyRing>, issuer: String, audit: Audit) -> Self {
+    pub fn new(
+        store: Store,
+        ring: Arc<KeyRing>,
+        issuer: String,
+        audit: Audit,
+        proofs: Proofs,
+    ) -> Self {
         let ring = Arc::new(ArcSwap::new(ring));
         instruments::observe_keys(&ring);
         Self {
@@ -77,6 +91,7 @@ impl Authority {
             audit,
             instruments: Instruments::default(),
             hints: Hints::default(),
+            proofs,
         }
     }
 

@@ -1,9 +1,9 @@
 //! Issue, rotate, introspect, revoke a token.
 
-use super::{Authority, Call, Failure, audit::Record};
+use super::{Authority, Call, Failure, Presentation, audit::Record};
 use crate::domain::{
     clock,
-    introspection::{Description, Question},
+    introspection::{Finding, Question},
     issuance::{Opening, Order},
     refusal::Refusal,
     revocation::Target,
@@ -33,8 +33,6 @@ pub struct IssueRequest {
     pub opening: Option<OpeningRequest>,
     /// Register the subject if it is not known.
     pub register_subject: bool,
-    /// The key that the call's own proof was made with.
-    pub dpop_jkt: Option<String>,
 }
 
 /// The session that `IssueToken` opens.
@@ -93,8 +91,6 @@ pub struct RotateRequest {
     pub user_agent: Option<String>,
     /// Replaces the session's.
     pub ip_address: Option<IpAddr>,
-    /// The key that the call's own proof was made with.
-    pub dpop_jkt: Option<String>,
 }
 
 /// What a rotation hands out.
@@ -142,7 +138,7 @@ impl Authority {
             scopes: request.scopes,
             audience: request.audience,
             access_token_ttl: request.access_token_ttl,
-            dpop_jkt: request.dpop_jkt,
+            proof: call.proof.clone(),
             access: self.mint(),
             token_id: clock::uuid(),
             opening,
@@ -187,7 +183,7 @@ impl Authority {
             expires_at: issue.access_expires_at,
             scopes: issue.scopes,
             audience: issue.audience,
-            dpop_jkt: order.dpop_jkt,
+            dpop_jkt: issue.dpop_jkt,
             session,
         })
     }
@@ -215,7 +211,7 @@ impl Authority {
         let token_id = clock::uuid();
         let presented = Presented {
             claim: call.claim.clone(),
-            dpop_jkt: request.dpop_jkt.clone(),
+            proof: call.proof.clone(),
             token,
             scopes: request.scopes,
             audience: request.audience,
@@ -264,7 +260,7 @@ impl Authority {
                 expires_at: success.access_expires_at,
                 scopes: success.scopes,
                 audience: success.audience,
-                dpop_jkt: request.dpop_jkt,
+                dpop_jkt: success.dpop_jkt,
                 session: Some(IssuedSession {
                     session_id,
                     refresh_token: success.successor.plaintext(),
@@ -276,21 +272,26 @@ impl Authority {
         })
     }
 
-    /// Says what a token is; `None` is `active: false`. A forged one costs no query.
+    /// Says what a token is, and whether the proof that came with it is its owner's. A forged
+    /// one costs no query.
     pub async fn introspect(
         &self,
         call: &Call,
         token: &str,
-    ) -> Result<Option<Description>, Failure> {
+        presented: Option<&Presentation>,
+    ) -> Result<Finding, Failure> {
+        let proof = presented.map(|presented| self.judge(token, presented));
         let Some(token) = self.read(token) else {
-            return Ok(None);
+            return Ok(Finding::Inactive);
         };
         let question = Question {
             claim: call.claim.clone(),
             token,
+            proof: proof.clone(),
         };
         let answer = self.store.introspect(question, call.arrived).await;
-        self.heard(call, "introspect", answer)
+        let finding = self.heard(call, "introspect", answer)?;
+        self.remember(finding, proof.and_then(Result::ok).as_ref())
     }
 
     /// Says what several tokens are, in order.
@@ -298,7 +299,7 @@ impl Authority {
         &self,
         call: &Call,
         tokens: &[String],
-    ) -> Result<Vec<Option<Description>>, Failure> {
+    ) -> Result<Vec<Finding>, Failure> {
         let mut places = Vec::new();
         let mut questions = Vec::new();
         for (place, token) in tokens.iter().enumerate() {
@@ -307,18 +308,19 @@ impl Authority {
                 questions.push(Question {
                     claim: call.claim.clone(),
                     token,
+                    proof: None,
                 });
             }
         }
-        let mut descriptions: Vec<_> = tokens.iter().map(|_| None).collect();
+        let mut findings = vec![Finding::Inactive; tokens.len()];
         if questions.is_empty() {
-            return Ok(descriptions);
+            return Ok(findings);
         }
         let answers = self.store.introspect_all(questions).await?;
         for (place, answer) in places.into_iter().zip(answers) {
-            descriptions[place] = self.heard(call, "introspect", Ok(answer))?;
+            findings[place] = self.heard(call, "introspect", Ok(answer))?;
         }
-        Ok(descriptions)
+        Ok(findings)
     }
 
     /// Revokes one token (RFC 7009): an access token alone, a refresh token with its

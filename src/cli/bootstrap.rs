@@ -38,7 +38,7 @@ pub struct BootstrapArgs {
 /// Registers the admin.
 pub(super) async fn run(args: BootstrapArgs, json: bool) -> Result<Exit, Failure> {
     let config = args.settings.load(args.config.as_deref())?;
-    let authority = app::authority(&config, key_ring(&config)?)?;
+    let authority = app::authority(&config, key_ring(&config)?, 0)?;
     let settings = ClientSettings {
         name: args.name,
         roles: vec![Role::Admin],

@@ -112,6 +112,7 @@ impl CallOptions {
 /// A channel to the authority; what is called over it carries the caller's
 /// credentials and the deadline.
 pub struct Connection {
+    target: String,
     channel: Channel,
     authorize: Authorize,
 }
@@ -128,13 +129,22 @@ impl Connection {
             header: credentials.header()?,
             timeout: options.timeout,
         };
-        Ok(Self { channel, authorize })
+        Ok(Self {
+            target: target.to_owned(),
+            channel,
+            authorize,
+        })
     }
 
     /// The token calls.
     pub fn tokens(&self) -> TokenAuthorityServiceClient<Authorized> {
         TokenAuthorityServiceClient::with_interceptor(self.channel.clone(), self.authorize.clone())
             .max_decoding_message_size(MAX_ANSWER_BYTES)
+    }
+
+    /// The address that was called.
+    pub fn target(&self) -> &str {
+        &self.target
     }
 
     /// The connection itself.

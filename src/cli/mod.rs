@@ -7,6 +7,7 @@ pub mod completions;
 pub mod connection;
 mod credentials;
 mod dev;
+pub mod dpop;
 pub mod exit;
 pub mod failure;
 mod fence;
@@ -73,6 +74,9 @@ enum Command {
     /// Make keys for the key file
     #[command(subcommand)]
     Keys(keys::KeysCommand),
+    /// Make keys and proofs of possession (RFC 9449)
+    #[command(subcommand)]
+    Dpop(dpop::DpopCommand),
     /// Measure calls, latencies and costs, beside an echo and bare statements
     Bench(Box<bench::BenchArgs>),
     /// The bare echo of `bench`
@@ -127,6 +131,7 @@ async fn dispatch(command: Command, options: &CallOptions) -> Result<Exit, Failu
         Command::User(command) => user::run(command, options).await,
         Command::Verify(args) => verify::run(args, options).await,
         Command::Keys(command) => keys::run(&command),
+        Command::Dpop(command) => dpop::run(&command, options.json()),
         Command::Bench(args) => bench::run(*args, options).await,
         Command::BenchEcho(args) => bench::run_echo(args).await,
         Command::Completions(args) => completions::run(&args),

@@ -60,6 +60,7 @@ pub(super) async fn run(args: PurgeArgs, json: bool) -> Result<Exit, Failure> {
         .number("sessions", rows.sessions)
         .number("grants", rows.grants)
         .number("ledger_rows", rows.ledger)
-        .number("access_tokens", rows.access_tokens);
+        .number("access_tokens", rows.access_tokens)
+        .number("dpop_proofs", rows.proofs);
     output::print(record, json)
 }

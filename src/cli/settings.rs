@@ -47,6 +47,15 @@ pub struct SettingsArgs {
     /// What happens to a login over that
     #[arg(long, value_name = "POLICY")]
     session_limit: Option<SessionLimit>,
+    /// Whether its tokens may be bearer tokens
+    #[arg(long, value_name = "BOOL")]
+    bearer_allowed: Option<bool>,
+    /// Whether its tokens are issued and rotated with a DPoP proof alone
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    dpop_required: Option<bool>,
+    /// Whether such a proof carries a nonce of the authority
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    dpop_nonce_required: Option<bool>,
 }
 
 /// The roles, as the proto's enum names them.
@@ -91,6 +100,12 @@ pub enum Setting {
     SpiffeIds,
     #[value(alias = "dns_names")]
     DnsNames,
+    #[value(alias = "bearer_allowed")]
+    BearerAllowed,
+    #[value(alias = "dpop_required")]
+    DpopRequired,
+    #[value(alias = "dpop_nonce_required")]
+    DpopNonceRequired,
 }
 
 impl Setting {
@@ -110,6 +125,9 @@ impl Setting {
             Self::RotationGrace => "rotation_grace",
             Self::SessionsPerUser => "sessions_per_user",
             Self::SessionLimit => "session_limit_policy",
+            Self::BearerAllowed => "bearer_allowed",
+            Self::DpopRequired => "dpop_required",
+            Self::DpopNonceRequired => "dpop_nonce_required",
         }
     }
 }
@@ -132,6 +150,9 @@ impl SettingsArgs {
             rotation_grace: self.rotation_grace,
             sessions_per_user: self.sessions_per_user.unwrap_or_default(),
             session_limit_policy: self.session_limit.map(policy).unwrap_or_default(),
+            bearer_allowed: self.bearer_allowed,
+            dpop_required: self.dpop_required.unwrap_or_default(),
+            dpop_nonce_required: self.dpop_nonce_required.unwrap_or_default(),
         }
     }
 
@@ -181,6 +202,12 @@ impl SettingsArgs {
             (Setting::RotationGrace, self.rotation_grace.is_some()),
             (Setting::SessionsPerUser, self.sessions_per_user.is_some()),
             (Setting::SessionLimit, self.session_limit.is_some()),
+            (Setting::BearerAllowed, self.bearer_allowed.is_some()),
+            (Setting::DpopRequired, self.dpop_required.is_some()),
+            (
+                Setting::DpopNonceRequired,
+                self.dpop_nonce_required.is_some(),
+            ),
         ];
         let given = all.into_iter().filter(|(_, given)| *given);
         given.map(|(setting, _)| setting).collect()
@@ -261,6 +288,9 @@ mod tests {
             rotation_grace: Some(prost_types::Duration::default()),
             sessions_per_user: 1,
             session_limit_policy: 1,
+            bearer_allowed: Some(true),
+            dpop_required: true,
+            dpop_nonce_required: true,
         });
         assert_eq!(fields, full.names());
     }

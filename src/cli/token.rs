@@ -2,6 +2,7 @@
 
 use super::{
     connection::{CallOptions, Connection},
+    dpop::CallProofArgs,
     exit::Exit,
     failure::Failure,
     input::{self, OneToken, SomeTokens, Stdin},
@@ -11,6 +12,10 @@ use crate::proto::v1;
 use clap::{Args, Subcommand};
 use std::net::IpAddr;
 use uuid::Uuid;
+
+/// The paths of the calls that a proof names.
+const ISSUE: &str = "/countersign.v1.TokenAuthorityService/IssueToken";
+const ROTATE: &str = "/countersign.v1.TokenAuthorityService/RotateRefresh";
 
 /// What can be done with tokens.
 #[derive(Subcommand)]
@@ -85,6 +90,8 @@ pub struct IssueArgs {
     /// Create the subject if it is not known yet
     #[arg(long)]
     register_subject: bool,
+    #[command(flatten)]
+    proof: CallProofArgs,
 }
 
 /// The options of `token rotate`.
@@ -104,6 +111,8 @@ pub struct RotateArgs {
     /// Replaces the session's address
     #[arg(long, value_name = "ADDRESS")]
     ip_address: Option<IpAddr>,
+    #[command(flatten)]
+    proof: CallProofArgs,
 }
 
 /// The options of `token revoke`.
@@ -121,6 +130,26 @@ pub struct IntrospectArgs {
     /// Exit with 1 if any of the tokens is not active
     #[arg(long)]
     fail_inactive: bool,
+    /// The DPoP proof that came with the token: verify it as well
+    #[arg(long, value_name = "PROOF", requires = "method", requires = "uri")]
+    dpop_proof: Option<String>,
+    /// The method of the request that brought both
+    #[arg(long, value_name = "METHOD", requires = "dpop_proof")]
+    method: Option<String>,
+    /// The URI of the request that brought both
+    #[arg(long, value_name = "URI", requires = "dpop_proof")]
+    uri: Option<String>,
+}
+
+impl IntrospectArgs {
+    fn presented(&self) -> Option<v1::DpopPresentation> {
+        Some(v1::DpopPresentation {
+            proof: self.dpop_proof.clone()?,
+            method: self.method.clone().unwrap_or_default(),
+            uri: self.uri.clone().unwrap_or_default(),
+            nonce_required: false,
+        })
+    }
 }
 
 /// Runs one of them.
@@ -128,7 +157,9 @@ pub async fn run(command: TokenCommand, options: &CallOptions) -> Result<Exit, F
     match command {
         TokenCommand::Issue(args) => {
             let calls = Connection::open(options, &mut Stdin::default()).await?;
-            let answer = calls.tokens().issue_token(issue_request(*args)).await?;
+            let (proof, request) = issue_request(*args);
+            let call = async |request| calls.tokens().issue_token(request).await;
+            let answer = proof.call(ISSUE, request, options, &calls, call).await?;
             output::print(answer.into_inner(), options.json())
         }
         TokenCommand::Rotate(args) => {
@@ -142,7 +173,9 @@ pub async fn run(command: TokenCommand, options: &CallOptions) -> Result<Exit, F
                 user_agent: args.user_agent.unwrap_or_default(),
                 ip_address: text(args.ip_address),
             };
-            let answer = calls.tokens().rotate_refresh(request).await?;
+            let call = async |request| calls.tokens().rotate_refresh(request).await;
+            let proof = args.proof;
+            let answer = proof.call(ROTATE, request, options, &calls, call).await?;
             output::print(answer.into_inner(), options.json())
         }
         TokenCommand::Revoke(args) => {
@@ -163,11 +196,16 @@ pub async fn run(command: TokenCommand, options: &CallOptions) -> Result<Exit, F
 async fn introspect(args: IntrospectArgs, options: &CallOptions) -> Result<Exit, Failure> {
     let mut stdin = Stdin::default();
     let tokens = args.tokens.read(&mut stdin)?;
+    if args.dpop_proof.is_some() && tokens.len() != 1 {
+        let why = "--dpop-proof goes with one token";
+        return Err(Failure::Input(why.to_owned()));
+    }
     let calls = Connection::open(options, &mut stdin).await?;
     let all_active = if let [token] = tokens.as_slice() {
         let request = v1::IntrospectRequest {
             token: token.reveal().to_owned(),
             token_type_hint: String::new(),
+            dpop: args.presented(),
         };
         let answer = calls.tokens().introspect(request).await?.into_inner();
         let active = answer.active;
@@ -190,8 +228,8 @@ async fn introspect(args: IntrospectArgs, options: &CallOptions) -> Result<Exit,
     })
 }
 
-fn issue_request(args: IssueArgs) -> v1::IssueTokenRequest {
-    v1::IssueTokenRequest {
+fn issue_request(args: IssueArgs) -> (CallProofArgs, v1::IssueTokenRequest) {
+    let request = v1::IssueTokenRequest {
         client_id: text(args.client),
         subject: text(args.subject),
         scopes: args.scopes,
@@ -202,7 +240,8 @@ fn issue_request(args: IssueArgs) -> v1::IssueTokenRequest {
         ip_address: text(args.ip_address),
         request_id: args.request_id.unwrap_or_default(),
         register_subject: args.register_subject,
-    }
+    };
+    (args.proof, request)
 }
 
 /// The proto's form of an optional value: empty where there is none.

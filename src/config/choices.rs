@@ -55,6 +55,28 @@ words! {
     }
 }
 
+words! {
+    /// Whether DPoP proofs carry nonces of this authority.
+    Nonces {
+        /// None is offered.
+        Off = "off",
+        /// Each answer to a proof offers one.
+        On = "on",
+        /// No proof is taken without one.
+        Required = "required",
+    }
+}
+
+words! {
+    /// Where DPoP proofs are remembered.
+    ReplayMemory {
+        /// Each replica remembers its own.
+        Memory = "memory",
+        /// The database remembers them for all replicas.
+        Shared = "shared",
+    }
+}
+
 /// Where the audit stream goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AuditOutput {

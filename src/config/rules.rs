@@ -1,6 +1,7 @@
 //! The rules across settings.
 
 mod callers;
+mod dpop;
 
 use super::{error::Problem, text::duration_text, value::Values};
 use crate::domain::limits;
@@ -13,6 +14,7 @@ pub(super) fn check(values: &Values, problems: &mut Vec<Problem>) {
             .flatten(),
     );
     problems.extend(callers::check(values));
+    problems.extend(dpop::check(values));
 }
 
 /// A caller whose rotation timed out must be able to repeat it within the grace.

@@ -7,7 +7,7 @@
 use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use super::{
-    AuditOutput, ClientCertificates, LogFormat, LogLevel, Secret, TlsVersion,
+    AuditOutput, ClientCertificates, LogFormat, LogLevel, Nonces, ReplayMemory, Secret, TlsVersion,
     define::settings,
     setting::{
         Kind::{
@@ -195,6 +195,28 @@ settings! {
         budget: Duration = Time(ms(10)..=secs(10 * MINUTE)), Default("5s");
         /// The most access tokens, or sessions, that one transaction removes.
         batch: usize = Integer(1..=1_000), Default("250");
+    }
+
+    section dpop: Dpop = "Proofs of possession, RFC 9449." {
+        /// Under which origins callers know this authority, like `https://tokens.example.org`: a proof
+        /// names one of them and the path of its call. None: a call with a proof is refused. Port 0
+        /// stands for the port that `listen` got.
+        origins: Vec<String> = List(0..=16), Default("");
+        /// The signature algorithms that are taken.
+        algorithms: Vec<String> = List(1..=5), Default("ES256,ES384,EdDSA,PS256,RS256");
+        /// How old a proof may be.
+        lifetime: Duration = Time(secs(1)..=secs(HOUR)), Default("1m");
+        /// How far the clock of who made it may be off, either way.
+        clock_skew: Duration = Time(secs(0)..=secs(5 * MINUTE)), Default("30s");
+        /// Whether proofs carry nonces of this authority; a client's own setting may demand them
+        /// where they are off.
+        nonces: Nonces = Words(Nonces::WORDS), Default("off");
+        /// How long a nonce is good for at least; at most it is twice as long.
+        nonce_lifetime: Duration = Time(secs(1)..=secs(HOUR)), Default("5m");
+        /// Where the proofs are remembered that resource servers pass to `Introspect`.
+        replay: ReplayMemory = Words(ReplayMemory::WORDS), Default("memory");
+        /// How many of them one replica remembers; those beyond are refused.
+        replay_entries: usize = Integer(1..=10_000_000), Default("500000");
     }
 
     section shutdown: Shutdown = "The end of the process." {

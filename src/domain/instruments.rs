@@ -158,7 +158,7 @@ instruments! {
         "Ids that the identity of a documented table can still give out before its reserve; below 0, freed ids are used again.";
     /// Rows that were purged.
     PURGED_ROWS = "countersign.purge.rows", Counter, "{row}"
-        { "kind": "session, grant, ledger or access_token" }
+        { "kind": "session, grant, ledger, access_token or dpop_proof" }
         "Expired rows that this process purged, by kind.";
     /// How far purging is behind.
     PURGE_LAG = "countersign.purge.lag", Gauge, "s"
@@ -167,6 +167,9 @@ instruments! {
     /// Passes that failed.
     PURGE_FAILURES = "countersign.purge.failures", Counter, "{pass}" {}
         "Passes of the purge that the database failed.";
+    /// Proofs that are remembered.
+    DPOP_REMEMBERED = "countersign.dpop.remembered", Gauge, "{proof}" {}
+        "DPoP proofs that this replica remembers; dpop.replay_entries is the most.";
     /// The size of the key ring.
     KEYS = "countersign.keys", Gauge, "{key}" {}
         "Keys of the ring in use.";

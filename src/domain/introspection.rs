@@ -2,6 +2,7 @@
 
 use super::{
     caller::{Caller, Claim, Role},
+    dpop::{BindingFailure, Fault, Judged},
     refusal::Refusal,
     rotation::{Family, Session},
     standing::{Life, SessionLife, Standing},
@@ -18,6 +19,8 @@ pub struct Question {
     pub claim: Claim,
     /// The token.
     pub token: Token,
+    /// The proof that came to the resource server with it, if that passed it on.
+    pub proof: Option<Result<Judged, Fault>>,
 }
 
 /// What the database says of an access token.
@@ -57,6 +60,17 @@ pub enum Record {
     Refresh(Box<Family>),
 }
 
+/// What an introspection finds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finding {
+    /// `active: false`, and nothing else.
+    Inactive,
+    /// A live token, but not in the hands of its owner: `active: false`, and why.
+    Unproven(BindingFailure),
+    /// A live token.
+    Active(Box<Description>),
+}
+
 /// What an introspection tells of a live token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Description {
@@ -80,21 +94,51 @@ pub struct Description {
     pub expires_at: DateTime<Utc>,
 }
 
-/// Decides what the caller is told; `Ok(None)` is `active: false`. An error is the
-/// caller's own fault, never the token's.
+/// Decides what the caller is told. An error is the caller's own fault, never the
+/// token's.
 pub fn decide(
     question: &Question,
     caller: Option<&Caller>,
     record: &Record,
-) -> Result<Option<Description>, Refusal> {
+) -> Result<Finding, Refusal> {
     let caller = Caller::admit(caller, question.claim.access)?;
-    Ok(match (&question.token, record) {
+    let described = match (&question.token, record) {
         (Token::Access(_), Record::Access(Some(record))) => access(caller, record),
         (Token::Refresh(token), Record::Refresh(family)) => {
             refresh(caller, token.session(), token.counter(), family)
         }
         _ => None,
+    };
+    Ok(match described {
+        None => Finding::Inactive,
+        Some(description) => match belongs(question, &description) {
+            Ok(()) => Finding::Active(Box::new(description)),
+            Err(failure) => Finding::Unproven(failure),
+        },
     })
+}
+
+/// Whether the proof that came with a token is its owner's (RFC 9449 sections 4.3, check 12,
+/// and 7.2).
+fn belongs(question: &Question, description: &Description) -> Result<(), BindingFailure> {
+    let Some(proof) = &question.proof else {
+        return Ok(());
+    };
+    let (Token::Access(_), Some(jkt)) = (&question.token, &description.dpop_jkt) else {
+        return Err(BindingFailure::NotBound);
+    };
+    let proof = proof.as_ref().map_err(|fault| *fault)?;
+    if proof.proven.jkt == *jkt {
+        Ok(())
+    } else {
+        Err(BindingFailure::OtherKey)
+    }
+}
+
+/// Whether a token of this client may be what it is: a bearer token only where they may be.
+fn may_be(standing: &Standing, dpop_jkt: Option<&String>) -> bool {
+    let client = standing.client.as_ref();
+    dpop_jkt.is_some() || client.is_some_and(|client| client.bearer_allowed)
 }
 
 fn access(caller: &Caller, record: &AccessRecord) -> Option<Description> {
@@ -114,6 +158,9 @@ fn access(caller: &Caller, record: &AccessRecord) -> Option<Description> {
         scopes: &record.scopes,
     };
     record.standing.alive(life).ok()?;
+    if !may_be(&record.standing, record.dpop_jkt.as_ref()) {
+        return None;
+    }
     Some(Description {
         token_id: Some(record.token_id),
         client_id: record.client_id,
@@ -157,6 +204,9 @@ fn refresh(
             scopes: &grant.scopes,
         })
         .ok()?;
+    if !may_be(&family.standing, grant.dpop_jkt.as_ref()) {
+        return None;
+    }
     Some(Description {
         token_id: None,
         client_id: grant.client_id,

@@ -2,6 +2,7 @@
 
 use super::{
     caller::{Caller, Claim, Role},
+    dpop::Verdict,
     policy::{Client, Defaults, SessionLimitPolicy, User},
     refusal::Refusal,
     rotation::EndReason,
@@ -33,8 +34,8 @@ pub struct Order {
     pub audience: Audience,
     /// How long the access token lives; `None`: the client's limit.
     pub access_token_ttl: Option<Duration>,
-    /// The key that the call's own proof was made with.
-    pub dpop_jkt: Option<String>,
+    /// What became of the call's own proof; `None`: it carries none.
+    pub proof: Option<Verdict>,
     /// The access token.
     pub access: AccessToken,
     /// Its public id.
@@ -113,6 +114,8 @@ pub struct Issue {
     pub scopes: Scopes,
     /// Who it is for; empty: not constrained.
     pub audience: Audience,
+    /// The key that it is bound to.
+    pub dpop_jkt: Option<String>,
     /// Stamped on everything that is written: after every cut-off, whatever the
     /// clock says.
     pub created_at: DateTime<Utc>,
@@ -145,6 +148,7 @@ pub fn decide(order: &Order, situation: &Situation, defaults: &Defaults) -> Resu
     if client.disabled_at.is_some() {
         return Err(Refusal::ClientDisabled(order.client_id));
     }
+    let dpop_jkt = client.settings.demands().key(order.proof.as_ref())?;
     let register = admit_subject(order, situation)?;
     let (scopes, audience) = grant(order, client)?;
 
@@ -161,6 +165,7 @@ pub fn decide(order: &Order, situation: &Situation, defaults: &Defaults) -> Resu
     Ok(Issue {
         scopes,
         audience,
+        dpop_jkt: dpop_jkt.map(str::to_owned),
         created_at: after_every_cut_off(situation, client),
         access_expires_at: session_expires_at
             .map_or(access_expires_at, |end| end.min(access_expires_at)),

@@ -60,6 +60,7 @@ pub struct Key {
     pub(in crate::domain) refresh: TokenKeys,
     pub(in crate::domain) client_secret: TokenKeys,
     pub(in crate::domain) rotation: DerivedKey,
+    pub(in crate::domain) nonce: DerivedKey,
 }
 
 impl Key {
@@ -82,6 +83,7 @@ impl Key {
                 digest: derive("countersign v1 client secret digest"),
             },
             rotation: derive("countersign v1 rotation"),
+            nonce: derive("countersign v1 dpop nonce"),
         }
     }
 

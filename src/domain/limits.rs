@@ -51,6 +51,14 @@ fixed_limits! {
     REQUEST_ID_CHARS = 128;
     /// Characters of a client's name, at most.
     CLIENT_NAME_CHARS = 128;
+    /// Characters of a DPoP proof, at most; an RSA key of 8,192 bits takes a third of them.
+    DPOP_PROOF_CHARS = 8_192;
+    /// Characters of a DPoP proof's `jti`, at most.
+    DPOP_JTI_CHARS = 512;
+    /// Characters of the method of a request that a resource server received, at most.
+    HTTP_METHOD_CHARS = 64;
+    /// Characters of the URI of a request that a resource server received, at most.
+    REQUEST_URI_CHARS = 8_192;
     /// Entries on one page of a list, at most.
     PAGE_SIZE = 1_000;
     /// Entries on one page of a list whose request names no size.
@@ -105,7 +113,7 @@ mod tests {
 
     #[test]
     fn the_list_holds_every_limit_once_with_a_meaning() {
-        assert_eq!(FIXED.len(), 16);
+        assert_eq!(FIXED.len(), 20);
         for (index, limit) in FIXED.iter().enumerate() {
             assert!(limit.value > 0 && !limit.meaning.is_empty(), "{limit:?}");
             assert!(

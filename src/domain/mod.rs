@@ -5,6 +5,7 @@
 
 pub mod caller;
 pub mod clock;
+pub mod dpop;
 pub mod event;
 pub mod identity;
 pub mod instruments;

@@ -2,6 +2,7 @@
 
 use super::{
     caller::Role,
+    dpop::Demands,
     identity::Identity,
     refusal::Refusal,
     terms::{Audience, Scopes},
@@ -53,7 +54,7 @@ impl SessionLimitPolicy {
 }
 
 /// What an administrator decided about a client; `None`: the authority's default.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientSettings {
     /// For people.
     pub name: String,
@@ -81,6 +82,35 @@ pub struct ClientSettings {
     pub sessions_per_user: Option<u32>,
     /// What happens to a login over that.
     pub session_limit_policy: SessionLimitPolicy,
+    /// Its tokens may be bearer tokens. If not, those that are count as dead.
+    pub bearer_allowed: bool,
+    /// Whoever asks for its tokens proves a key (RFC 9449 section 5.2).
+    pub dpop_required: bool,
+    /// And does so with a nonce of this authority (RFC 9449 section 8).
+    pub dpop_nonce_required: bool,
+}
+
+impl Default for ClientSettings {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            roles: Vec::new(),
+            identities: Vec::new(),
+            scopes: Scopes::default(),
+            audience: Audience::default(),
+            default_audience: Audience::default(),
+            introspection_audience: Audience::default(),
+            access_token_ttl: None,
+            session_ttl: None,
+            idle_timeout: None,
+            rotation_grace: None,
+            sessions_per_user: None,
+            session_limit_policy: SessionLimitPolicy::default(),
+            bearer_allowed: true,
+            dpop_required: false,
+            dpop_nonce_required: false,
+        }
+    }
 }
 
 impl ClientSettings {
@@ -102,6 +132,14 @@ impl ClientSettings {
     /// How long a superseded refresh token may be repeated.
     pub fn rotation_grace(&self, defaults: &Defaults) -> Duration {
         self.rotation_grace.unwrap_or(defaults.rotation_grace)
+    }
+
+    /// What it demands of those who ask for its tokens.
+    pub fn demands(&self) -> Demands {
+        Demands {
+            proof: self.dpop_required || !self.bearer_allowed,
+            nonce: self.dpop_nonce_required,
+        }
     }
 
     /// Refuses settings that contradict each other: the default audience is within

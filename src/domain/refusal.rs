@@ -3,7 +3,7 @@
 //! The variants are sorted by what the caller can do; `grpc/status.rs` gives each
 //! its code and its reason on the wire.
 
-use super::{caller::Role, identity::Identity};
+use super::{caller::Role, dpop, identity::Identity};
 use std::time::Duration;
 use thiserror::Error;
 use uuid::Uuid;
@@ -80,6 +80,19 @@ pub enum Refusal {
     /// The client may no longer have a scope that the session grants.
     #[error("the client may no longer have what the session grants")]
     ScopeWithdrawn,
+
+    /// A proof came along, and there is no origin to verify it against.
+    #[error("the call carries a DPoP proof, but no public origin is configured to verify it")]
+    DpopNotConfigured,
+    /// The proof of the call fails.
+    #[error("{0}")]
+    InvalidDpopProof(dpop::Fault),
+    /// The client's tokens are bound to a key, and the call proves none.
+    #[error("the client's tokens are bound to a key, so this needs a DPoP proof")]
+    DpopProofRequired,
+    /// No room to remember one more proof.
+    #[error("too many DPoP proofs came lately to remember one more")]
+    TooManyProofs,
 
     /// Scopes that are not allowed.
     #[error("scopes that are not allowed: {}", .0.join(" "))]
@@ -158,6 +171,10 @@ impl Refusal {
             Self::SessionCutOff => "SESSION_CUT_OFF",
             Self::SessionSubjectDisabled | Self::SubjectDisabled(_) => "SUBJECT_DISABLED",
             Self::ScopeWithdrawn => "SCOPE_WITHDRAWN",
+            Self::DpopNotConfigured => "DPOP_NOT_CONFIGURED",
+            Self::InvalidDpopProof(fault) => fault.reason(),
+            Self::DpopProofRequired => "DPOP_PROOF_REQUIRED",
+            Self::TooManyProofs => "OVERLOADED",
             Self::InvalidScope(_) => "INVALID_SCOPE",
             Self::InvalidTarget(_) => "INVALID_TARGET",
             Self::ClientNotFound(_) => "CLIENT_NOT_FOUND",

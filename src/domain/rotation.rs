@@ -6,6 +6,7 @@
 
 use super::{
     caller::{Caller, Claim},
+    dpop::{self, Demands, Verdict},
     refusal::Refusal,
     standing::{Life, SessionLife, Standing, after},
     terms::{Audience, Scopes, TermKind, Terms},
@@ -20,8 +21,8 @@ use uuid::Uuid;
 pub struct Presented {
     /// Who presents it.
     pub claim: Claim,
-    /// Thumbprint of the key that the call's own proof was made with.
-    pub dpop_jkt: Option<String>,
+    /// What became of the call's own proof; `None`: it carries none.
+    pub proof: Option<Verdict>,
     /// The token.
     pub token: RefreshToken,
     /// What the access token is narrowed to; empty: nothing.
@@ -56,6 +57,8 @@ pub struct Family {
     pub asked_at: DateTime<Utc>,
     /// Everything else that decides about life.
     pub standing: Standing,
+    /// What the client demands of whoever presents its tokens.
+    pub demands: Demands,
     /// The client's grace window.
     pub grace: Duration,
     /// The client's lifetime of access tokens.
@@ -146,6 +149,8 @@ pub struct Success {
     pub scopes: Scopes,
     /// Who it is for; empty: not constrained.
     pub audience: Audience,
+    /// The key that it is bound to, as its session is.
+    pub dpop_jkt: Option<String>,
     /// The client.
     pub client_id: Uuid,
     /// The user.
@@ -166,13 +171,16 @@ pub fn decide(presented: &Presented, family: &Family, waited: Duration) -> Decis
 
 fn judge(presented: &Presented, family: &Family, waited: Duration) -> Result<Decision, Refusal> {
     let caller = Caller::admit(family.caller.as_ref(), presented.claim.access)?;
+    let proven = dpop::proven(presented.proof.as_ref())?;
     let grant = family
         .grant
         .as_ref()
         .ok_or_else(|| unknown(presented, family))?;
-    if grant.client_id != caller.client_id || grant.dpop_jkt != presented.dpop_jkt {
+    let jkt = proven.map(|proven| &proven.jkt);
+    if grant.client_id != caller.client_id || grant.dpop_jkt.as_ref() != jkt {
         return Err(Refusal::InvalidGrant);
     }
+    family.demands.meet(proven)?;
     let counter = presented.token.counter();
     if family
         .session
@@ -252,6 +260,7 @@ fn success(
         successor: presented.token.successor(&grant.salt),
         scopes,
         audience,
+        dpop_jkt: grant.dpop_jkt.clone(),
         client_id: grant.client_id,
         subject: grant.subject,
         access_expires_at: after(now, family.access_token_ttl).min(session.life.expires_at),

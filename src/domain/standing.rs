@@ -29,6 +29,8 @@ pub struct ClientStanding {
     pub scopes: Scopes,
     /// A session without a step for this long is over.
     pub idle_timeout: Duration,
+    /// Its tokens may be bearer tokens.
+    pub bearer_allowed: bool,
     /// Set: all its tokens are dead.
     pub disabled_at: Option<DateTime<Utc>>,
     /// What was created at or before this is dead.
@@ -50,6 +52,7 @@ impl ClientStanding {
         Self {
             scopes: client.settings.scopes.clone(),
             idle_timeout: client.settings.idle_timeout(defaults),
+            bearer_allowed: client.settings.bearer_allowed,
             disabled_at: client.disabled_at,
             not_before: client.not_before,
         }

@@ -40,9 +40,11 @@ pub(super) fn of_refusal(refusal: &Refusal) -> Status {
         | R::SessionCutOff
         | R::SessionSubjectDisabled
         | R::SessionClientDisabled
-        | R::ScopeWithdrawn => Code::Unauthenticated,
+        | R::ScopeWithdrawn
+        | R::InvalidDpopProof(_)
+        | R::DpopProofRequired => Code::Unauthenticated,
         R::PermissionDenied(_) | R::MintsOnlyForItself => Code::PermissionDenied,
-        R::InvalidScope(_) | R::InvalidTarget(_) => Code::InvalidArgument,
+        R::InvalidScope(_) | R::InvalidTarget(_) | R::DpopNotConfigured => Code::InvalidArgument,
         R::ClientNotFound(_) | R::SubjectNotFound(_) | R::SecretNotFound(_) => Code::NotFound,
         R::ClientExists(_) | R::IdentityTaken(_) => Code::AlreadyExists,
         R::ClientDisabled(_)
@@ -51,9 +53,18 @@ pub(super) fn of_refusal(refusal: &Refusal) -> Status {
         | R::LinkRequired { .. }
         | R::SecretLimitReached
         | R::LastSecret => Code::FailedPrecondition,
-        R::SessionLimitReached { .. } | R::RateLimited { .. } => Code::ResourceExhausted,
+        R::SessionLimitReached { .. } | R::RateLimited { .. } | R::TooManyProofs => {
+            Code::ResourceExhausted
+        }
     };
     let mut details = reason(refusal.reason());
+    if let R::InvalidDpopProof(fault) = refusal {
+        let check = HashMap::from([("check".to_owned(), fault.check().to_owned())]);
+        details = ErrorDetails::with_error_info(refusal.reason(), ERROR_DOMAIN, check);
+    }
+    if matches!(refusal, R::TooManyProofs) {
+        details.set_retry_info(Some(RETRY_AFTER));
+    }
     let field = match refusal {
         R::InvalidScope(_) => Some("scopes"),
         R::InvalidTarget(_) => Some("audience"),
@@ -154,16 +165,6 @@ pub(super) fn of_unread(status: &Status) -> Option<Status> {
         message,
         details,
     ))
-}
-
-/// The status of a call with a proof that nothing can verify.
-pub(super) fn dpop_not_configured() -> Status {
-    let message = "the call carries a DPoP proof, but no public origin is configured to verify it";
-    Status::with_error_details(
-        Code::InvalidArgument,
-        message,
-        reason("DPOP_NOT_CONFIGURED"),
-    )
 }
 
 /// The name of a code, as the gRPC specification writes it.

@@ -124,18 +124,13 @@ impl TokenAuthorityService for TokenAuthority {
         &self,
         request: Request<v1::IntrospectRequest>,
     ) -> Result<Response<v1::IntrospectResponse>, Status> {
-        let (
-            call,
-            v1::IntrospectRequest {
-                token,
-                token_type_hint,
-            },
-        ) = open(request)?;
-        let token = convert::presented_token(token, &token_type_hint);
-        let token = admitted(&self.authority, &call, token).await?;
-        let found = self.authority.introspect(&call, &token).await;
-        close(&call, found, |found| {
-            convert::description(found, self.authority.issuer())
+        let (call, message) = open(request)?;
+        let authority = &self.authority;
+        let asked = convert::introspect_request(message);
+        let (token, presented) = admitted(authority, &call, asked).await?;
+        let found = authority.introspect(&call, &token, presented.as_ref());
+        close(&call, found.await, |found| {
+            convert::finding(found, authority)
         })
     }
 
@@ -145,14 +140,13 @@ impl TokenAuthorityService for TokenAuthority {
     ) -> Result<Response<v1::BatchIntrospectResponse>, Status> {
         let (call, message) = open(request)?;
         let tokens = admitted(&self.authority, &call, convert::batch_tokens(message)).await?;
-        let issuer = self.authority.issuer();
         close(
             &call,
             self.authority.introspect_all(&call, &tokens).await,
             |found| v1::BatchIntrospectResponse {
                 results: found
                     .into_iter()
-                    .map(|one| convert::description(one, issuer))
+                    .map(|one| convert::finding(one, &self.authority))
                     .collect(),
             },
         )

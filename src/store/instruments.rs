@@ -209,6 +209,7 @@ impl PurgeInstruments {
             ("grant", purged.grants),
             ("ledger", purged.ledger),
             ("access_token", purged.access_tokens),
+            ("dpop_proof", purged.proofs),
         ] {
             self.rows.add(rows, &[KeyValue::new("kind", kind)]);
         }

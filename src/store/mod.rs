@@ -19,6 +19,7 @@ mod ids;
 mod instruments;
 pub mod migrate;
 mod pool;
+mod proofs;
 mod purge;
 pub mod readiness;
 mod sessions;
@@ -40,7 +41,7 @@ pub use url::{DatabaseUrl, InvalidUrl};
 use crate::domain::{
     caller::Claim,
     identity::Identity,
-    introspection::{Description, Question},
+    introspection::{Finding, Question},
     issuance::{Issue, Order},
     policy::Defaults,
     refusal::Refusal,
@@ -71,6 +72,8 @@ pub struct StoreOptions {
     pub batches: BatchLimits,
     /// The authority's defaults.
     pub defaults: Defaults,
+    /// How long the database remembers a DPoP proof; `None`: it remembers none.
+    pub remember_proofs: Option<Duration>,
 }
 
 /// The database, as the authority uses it.
@@ -82,7 +85,7 @@ pub struct Store {
     patience: Duration,
     /// Of the batches that are a call of their own.
     spans: Option<Arc<BatchSpans>>,
-    introspections: Coalescer<Question, Result<Option<Description>, Refusal>>,
+    introspections: Coalescer<Question, Result<Finding, Refusal>>,
     tokens: Coalescer<Order, Result<Issue, Refusal>>,
     openings: Coalescer<Order, Result<Issue, Refusal>>,
     rotations: Coalescer<Presented, Rotated>,
@@ -97,11 +100,12 @@ impl Store {
         let defaults = Arc::new(options.defaults);
         let identities = Arc::new(Identities::default());
         let limits = options.batches;
+        let shared = options.remember_proofs;
 
         let (p, d) = (pool.clone(), Arc::clone(&defaults));
         let introspections = Coalescer::start("introspect", limits, move |jobs| {
             let (pool, defaults) = (p.clone(), Arc::clone(&d));
-            async move { sessions::introspect(&pool, &jobs, &defaults).await }
+            async move { sessions::introspect(&pool, &jobs, &defaults, shared).await }
         });
         let (p, d) = (pool.clone(), Arc::clone(&defaults));
         let rotations = Coalescer::start("rotate", limits, move |jobs| {
@@ -135,12 +139,8 @@ impl Store {
         })
     }
 
-    /// Answers one introspection; `Ok(Ok(None))` is `active: false`.
-    pub async fn introspect(
-        &self,
-        question: Question,
-        arrived: Instant,
-    ) -> Answer<Option<Description>> {
+    /// Answers one introspection.
+    pub async fn introspect(&self, question: Question, arrived: Instant) -> Answer<Finding> {
         self.introspections.ask(question, arrived).await
     }
 
@@ -148,7 +148,7 @@ impl Store {
     pub async fn introspect_all(
         &self,
         questions: Vec<Question>,
-    ) -> Result<Vec<Result<Option<Description>, Refusal>>, StoreError> {
+    ) -> Result<Vec<Result<Finding, Refusal>>, StoreError> {
         let (pool, defaults) = (self.pool.clone(), Arc::clone(&self.defaults));
         let jobs: Vec<_> = questions
             .into_iter()
@@ -161,7 +161,7 @@ impl Store {
         let spans = self.spans.clone();
         let call = spans::of_call(spans.is_some());
         let answers = spawned(async move {
-            let answers = pin!(sessions::introspect(&pool, &jobs, &defaults));
+            let answers = pin!(sessions::introspect(&pool, &jobs, &defaults, None));
             match &spans {
                 None => answers.await,
                 Some(spans) => spans.around(call.iter(), jobs.len(), answers).await,
@@ -173,7 +173,7 @@ impl Store {
             .map(|outcome| match outcome {
                 Outcome::Done(answer) => answer,
                 // Reading locks nothing.
-                Outcome::Busy => Ok(None),
+                Outcome::Busy => Ok(Finding::Inactive),
             })
             .collect())
     }

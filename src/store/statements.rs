@@ -37,6 +37,7 @@ statements! {
     SESSIONS_OF_USER = "sessions/of_user";
     SESSIONS_ESTIMATE = "sessions/estimate";
     SESSIONS_LIST = "sessions/list";
+    PROOFS_REMEMBER = "proofs/remember";
     TOKENS_INSERT = "tokens/insert";
     TOKENS_READ = "tokens/read";
     TOKENS_REVOKE = "tokens/revoke";
@@ -81,6 +82,7 @@ statements! {
     PURGE_REMOVE_FAMILIES = "purge/remove_families";
     PURGE_LOOK_AT_ACCESS_TOKENS = "purge/look_at_access_tokens";
     PURGE_REMOVE_ACCESS_TOKENS = "purge/remove_access_tokens";
+    PURGE_REMOVE_PROOFS = "purge/remove_proofs";
     PURGE_COUNT = "purge/count";
     AUTHORITY_READ = "authority/read";
     AUTHORITY_FENCE_LOCK = "authority/fence_lock";

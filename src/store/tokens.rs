@@ -166,7 +166,7 @@ pub(super) fn session_life(columns: &mut Columns<'_>) -> Result<Option<SessionLi
     }
 }
 
-/// The next five columns: whether the client is registered, and what it adds.
+/// The next six columns: whether the client is registered, and what it adds.
 fn client_standing<'r>(
     columns: &mut Columns<'r>,
     known_terms: &mut Known<'r>,
@@ -177,6 +177,8 @@ fn client_standing<'r>(
     let standing = ClientStanding {
         scopes,
         idle_timeout: columns.millis()?.unwrap_or(idle_timeout),
+        // NULL where there is no client, whose tokens are dead anyway.
+        bearer_allowed: columns.take::<Option<bool>>()?.unwrap_or_default(),
         disabled_at: columns.take()?,
         not_before: columns.take()?,
     };

@@ -33,7 +33,7 @@ async fn create_sends_the_settings_and_prints_the_secret_once() {
         --dns-name edge.example.org --scope a --audience https://a --default-audience https://b \
         --introspection-audience https://c --access-token-ttl 5m --session-ttl 30d \
         --idle-timeout 1h --rotation-grace 0s --sessions-per-user 3 \
-        --session-limit end-least-recently-used";
+        --session-limit end-least-recently-used --bearer-allowed false --dpop-required";
     let words: Vec<&str> = words.split_whitespace().collect();
     let run = authority.run(&words, "").await.ok();
     assert_eq!(
@@ -64,6 +64,9 @@ async fn create_sends_the_settings_and_prints_the_secret_once() {
                 rotation_grace: span(0),
                 sessions_per_user: 3,
                 session_limit_policy: v1::SessionLimitPolicy::EndLeastRecentlyUsed.into(),
+                bearer_allowed: Some(false),
+                dpop_required: true,
+                dpop_nonce_required: false,
             }),
         }
     );

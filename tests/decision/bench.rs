@@ -7,6 +7,7 @@ use super::case::{
 use chrono::{DateTime, TimeDelta, Utc};
 use countersign::domain::{
     caller::{Access, Caller, Claim, Credentials},
+    dpop::{Demands, Fault, Proven},
     keys::KeyRing,
     rotation::{Decision, Family, Grant, Presented, Session, decide},
     standing::{ClientStanding, SessionLife, Standing, UserStanding},
@@ -55,6 +56,7 @@ impl Bench {
         let client = ClientStanding {
             scopes: Scopes::default(),
             idle_timeout: Duration::ZERO,
+            bearer_allowed: true,
             disabled_at: None,
             not_before: None,
         };
@@ -73,7 +75,7 @@ impl Bench {
                     access: Access::Authenticated,
                     call: Uuid::nil(),
                 },
-                dpop_jkt: None,
+                proof: None,
                 token: (0..COUNTER).fold(first, |token, _| token.successor(&SALT)),
                 scopes: Scopes::default(),
                 audience: Audience::default(),
@@ -95,6 +97,7 @@ impl Bench {
                     client: Some(client),
                     user: Some(user),
                 },
+                demands: Demands::default(),
                 grace: Duration::ZERO,
                 access_token_ttl: Duration::from_mins(10),
             },
@@ -108,10 +111,20 @@ impl Bench {
     pub(super) fn set_gate(&mut self, case: &Case) {
         let client_id = if case.own_client { OWN } else { OTHER };
         self.presented.claim.credentials.client_id = client_id;
-        self.presented.dpop_jkt = match case.proof {
-            Proof::UnboundNone | Proof::BoundMissing => None,
-            Proof::UnboundSome | Proof::BoundSame => Some("own".to_owned()),
-            Proof::BoundOther => Some("other".to_owned()),
+        let proven = |jkt: &str, nonce| {
+            let jkt = jkt.to_owned();
+            Some(Ok(Proven { jkt, nonce }))
+        };
+        self.presented.proof = match case.proof {
+            Proof::UnboundNone | Proof::UnboundForbidden | Proof::BoundMissing => None,
+            Proof::UnboundSome | Proof::BoundSame => proven("own", true),
+            Proof::BoundWithoutNonce => proven("own", false),
+            Proof::BoundOther => proven("other", true),
+            Proof::Fails => Some(Err(Fault::Signature)),
+        };
+        self.family.demands = Demands {
+            proof: case.proof == Proof::UnboundForbidden,
+            nonce: case.proof == Proof::BoundWithoutNonce,
         };
         let caller = Caller {
             client_id,
@@ -125,7 +138,10 @@ impl Bench {
             State::Ended(reason) => Some(reason),
             State::Nothing | State::Lost | State::Open => None,
         };
-        let bound = !matches!(case.proof, Proof::UnboundNone | Proof::UnboundSome);
+        let bound = !matches!(
+            case.proof,
+            Proof::UnboundNone | Proof::UnboundSome | Proof::UnboundForbidden
+        );
         let grant = Grant {
             client_id: OWN,
             subject: SUBJECT,

@@ -1,6 +1,6 @@
 //! One case, and the law over cases as ordered rows of conditions.
 
-use countersign::domain::{refusal::Refusal, rotation::EndReason};
+use countersign::domain::{dpop::Fault, refusal::Refusal, rotation::EndReason};
 
 pub(super) const COUNTER: u32 = 5;
 
@@ -17,9 +17,15 @@ pub(super) enum CallerIs {
 pub(super) enum Proof {
     UnboundNone,
     UnboundSome,
+    /// None, of a client whose tokens are bound by now.
+    UnboundForbidden,
     BoundSame,
+    /// The grant's key, of a client that demands a nonce.
+    BoundWithoutNonce,
     BoundOther,
     BoundMissing,
+    /// It does not hold.
+    Fails,
 }
 
 /// What there is of the family.
@@ -93,11 +99,16 @@ pub(super) const TABLE: &[Row] = &[
     // The caller.
     refused(|c| c.caller == CallerIs::Unknown, Refusal::CredentialsInvalid),
     refused(|c| c.caller == CallerIs::Disabled, Refusal::CallerDisabled),
+    // The proof's own validity.
+    refused(|c| c.proof == Proof::Fails, Refusal::InvalidDpopProof(Fault::Signature)),
     // Whose it is; without a grant it is nobody's.
     refused(|c| c.state == State::Nothing && c.past, Refusal::SessionExpired),
     refused(|c| c.state == State::Nothing, UNKNOWN),
     refused(|c| !c.own_client, Refusal::InvalidGrant),
     refused(|c| matches!(c.proof, Proof::UnboundSome | Proof::BoundOther | Proof::BoundMissing), Refusal::InvalidGrant),
+    // What its client demands.
+    refused(|c| c.proof == Proof::UnboundForbidden, Refusal::DpopProofRequired),
+    refused(|c| c.proof == Proof::BoundWithoutNonce, Refusal::InvalidDpopProof(Fault::NonceMissing)),
     // What the database lost, or never had.
     refused(|c| c.state == State::Open && c.version < COUNTER, AHEAD),
     refused(|c| c.since_ledger.is_none() && c.past, Refusal::SessionExpired),

@@ -15,12 +15,15 @@ use countersign::domain::{
 use std::time::Duration;
 
 const CALLERS: [CallerIs; 3] = [CallerIs::Known, CallerIs::Unknown, CallerIs::Disabled];
-const PROOFS: [Proof; 5] = [
+const PROOFS: [Proof; 8] = [
     Proof::UnboundNone,
     Proof::UnboundSome,
+    Proof::UnboundForbidden,
     Proof::BoundSame,
+    Proof::BoundWithoutNonce,
     Proof::BoundOther,
     Proof::BoundMissing,
+    Proof::Fails,
 ];
 const STATES: [State; 7] = [
     State::Nothing,
@@ -122,7 +125,7 @@ fn nothing_is_decided_before_caller_and_proof_are_the_grants() {
     for (at, hits) in bench.hits.iter().enumerate() {
         assert!(*hits > 0, "no case tests row {at}");
     }
-    assert_eq!(bench.cases, 30 * (10 + 6 * 2) * 2 * 6 * 3 * 2 * 5 * 6);
+    assert_eq!(bench.cases, 48 * (10 + 6 * 2) * 2 * 6 * 3 * 2 * 5 * 6);
 }
 
 /// Everything that may be wrong with a session's life at once, in all combinations.

@@ -68,6 +68,7 @@ async fn bad_tokens_are_named_or_refused_and_nothing_is_written() {
     let request = v1::IntrospectRequest {
         token: "x".into(),
         token_type_hint: "id_token".into(),
+        dpop: None,
     };
     let refused = answer(issuer.tokens().introspect(issuer.request(request)).await);
     named(&refused.unwrap_err(), "token_type_hint");

@@ -199,8 +199,8 @@ async fn another_text_of_a_migration_and_a_newer_schema_are_refused() {
 
     run(
         &client,
-        "INSERT INTO countersign.migration_history VALUES (5, 'later', '2030-01-01T00:00:00Z', '1');
-         UPDATE countersign.authority SET schema_version = 5, lowest_binary = '0.2.0'",
+        "INSERT INTO countersign.migration_history VALUES (6, 'later', '2030-01-01T00:00:00Z', '1');
+         UPDATE countersign.authority SET schema_version = 6, lowest_binary = '0.2.0'",
     )
     .await;
     let error = try_migrate(&database).await.expect_err("a newer schema");
@@ -208,8 +208,8 @@ async fn another_text_of_a_migration_and_a_newer_schema_are_refused() {
         matches!(
             error,
             MigrateError::NewerSchema {
-                found: 5,
-                newest: 3
+                found: 6,
+                newest: 4
             }
         ),
         "{error}"
@@ -217,7 +217,7 @@ async fn another_text_of_a_migration_and_a_newer_schema_are_refused() {
     assert_eq!(
         schema_state(&mut client).await.expect("a state"),
         SchemaState::Newer {
-            found: 5,
+            found: 6,
             lowest_binary: String::from("0.2.0")
         }
     );
@@ -226,12 +226,12 @@ async fn another_text_of_a_migration_and_a_newer_schema_are_refused() {
 
     run(
         &client,
-        "UPDATE countersign.authority SET schema_version = 4, lowest_binary = '0.1.0'",
+        "UPDATE countersign.authority SET schema_version = 5, lowest_binary = '0.1.0'",
     )
     .await;
     assert_eq!(
         schema_state(&mut client).await.expect("a state"),
-        SchemaState::Next { found: 4 }
+        SchemaState::Next { found: 5 }
     );
     run(
         &client,

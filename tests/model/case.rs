@@ -149,6 +149,7 @@ impl<'a> Case<'a> {
                 let request = by.request(v1::IntrospectRequest {
                     token: self.text(*token),
                     token_type_hint: String::new(),
+                    dpop: None,
                 });
                 answer(by.tokens().introspect(request).await)
                     .map(|found| Answer::Described(vec![self.described(found)]))

@@ -3,7 +3,7 @@
 use tokio_postgres::Client;
 
 /// The tables that are big where the authority is; a statement reads them by an index.
-pub const BIG: [&str; 8] = [
+pub const BIG: [&str; 9] = [
     "auth.refresh_session",
     "auth.refresh_tokens",
     "auth.user",
@@ -12,6 +12,7 @@ pub const BIG: [&str; 8] = [
     "countersign.account",
     "countersign.event",
     "countersign.session_grant",
+    "countersign.dpop_proof",
 ];
 
 /// Fills them with so many users, sessions, access tokens and events, and twice as many

@@ -26,3 +26,5 @@ SELECT decode(md5('d' || n) || md5('e' || n), 'hex'), md5('c' || n % 8)::uuid, m
 FROM generate_series(1, :n) n;
 INSERT INTO countersign.event (kind, reason, session_id)
 SELECT 'session_ended', 'revoked', md5('s' || n)::uuid FROM generate_series(1, :n) n;
+INSERT INTO countersign.dpop_proof (digest, expires_at)
+SELECT decode(md5('proof' || n), 'hex'), now() + (n - :n / 2) * interval '1 second' FROM generate_series(1, :n) n;

@@ -18,6 +18,7 @@ pub enum P {
     NewIds,
     NewLedger,
     NewDigests,
+    NewProofs,
     Nulls,
     /// An array of one text over and over.
     Each(&'static str),
@@ -30,8 +31,8 @@ pub enum P {
 }
 
 use P::{
-    Clients, Count, Digests, Each, Ledger, NewDigests, NewIds, NewLedger, Nulls, One, OneClient,
-    OneSubject, Requests, Secrets, Sessions, Subjects,
+    Clients, Count, Digests, Each, Ledger, NewDigests, NewIds, NewLedger, NewProofs, Nulls, One,
+    OneClient, OneSubject, Requests, Secrets, Sessions, Subjects,
 };
 
 const NULL: P = One("NULL");
@@ -40,7 +41,7 @@ const LONG_AGO: P = One("'2020-01-01 00:00:00+00'");
 const MARGIN: P = One("300000");
 const DAY: P = One("86400000");
 const SALT: P = Each("\\\\x00112233445566778899aabbccddeeff");
-const SETTINGS: [P; 13] = [
+const SETTINGS: [P; 16] = [
     OneClient,
     One("'name'"),
     One("'{}'"),
@@ -54,6 +55,9 @@ const SETTINGS: [P; 13] = [
     NULL,
     NULL,
     One("'refuse'"),
+    One("true"),
+    One("false"),
+    One("false"),
 ];
 
 /// One row a statement of the serving role.
@@ -65,6 +69,7 @@ pub const TABLE: &[(&str, &[P])] = &[
     ("identities/lock", &[]),
     ("identities/remove", &[OneClient, Each("spiffe://example.org/a")]),
     ("identities/add", &[OneClient, Each("spiffe://example.org/a")]),
+    ("proofs/remember", &[NewProofs, DAY]),
     ("sessions/lock_to_rotate", &[Sessions]),
     ("sessions/lock_to_end", &[Sessions]),
     ("sessions/read", &[Sessions, Ledger, Digests]),
@@ -115,6 +120,7 @@ pub const TABLE: &[(&str, &[P])] = &[
     ("purge/remove_families", &[Sessions]),
     ("purge/look_at_access_tokens", &[LONG_AGO, MARGIN]),
     ("purge/remove_access_tokens", &[Digests, MARGIN]),
+    ("purge/remove_proofs", &[Count]),
     ("purge/count", &[MARGIN, DAY]),
 ];
 
@@ -131,7 +137,7 @@ pub const WITHOUT: &[(&str, &str)] = &[
 /// The ids of the first thousand rows, as the elements of array literals.
 pub struct Ids(Vec<Vec<String>>);
 
-const MADE: [&str; 10] = [
+const MADE: [&str; 11] = [
     "md5('s' || n)::uuid::text",
     "md5('u' || n)::uuid::text",
     "md5('c' || n % 8)::uuid::text",
@@ -142,6 +148,7 @@ const MADE: [&str; 10] = [
     "md5('new' || n)::uuid::text",
     "md5('new' || n) || md5('ledger' || n)",
     "'\\\\x' || md5('new' || n) || md5('digest' || n)",
+    "'\\\\x' || md5('new' || 'proof' || n)",
 ];
 
 impl Ids {
@@ -169,6 +176,7 @@ impl Ids {
             NewIds => made(7),
             NewLedger => made(8),
             NewDigests => made(9),
+            NewProofs => made(10),
             Nulls => vec!["NULL".to_owned(); calls],
             Each(text) => vec![text.to_owned(); calls],
             One(literal) => return literal.to_owned(),

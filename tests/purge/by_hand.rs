@@ -19,11 +19,15 @@ async fn by_hand_it_counts_what_is_due_and_then_removes_exactly_that() {
     expire(&at, &[login.session_id, ended.session_id]).await;
     tokens(&at, 1500, 3600, true).await;
     tokens(&at, 70, 3601, false).await;
+    let proofs = "INSERT INTO countersign.dpop_proof
+        SELECT decode(md5(n::text), 'hex'), now() + (n - 25.5) * interval '1 hour'
+        FROM generate_series(1, 30) n";
+    at.sql.batch_execute(proofs).await.unwrap();
 
     let due = |dry_run: bool| {
         json!({
             "dry_run": dry_run, "sessions": 1, "grants": 2, "ledger_rows": 3,
-            "access_tokens": 1500,
+            "access_tokens": 1500, "dpop_proofs": 25,
         })
     };
     for url in [at.serving_url(), at.database.url()] {
@@ -38,8 +42,11 @@ async fn by_hand_it_counts_what_is_due_and_then_removes_exactly_that() {
     let run = countersign(&["purge"], &environment, "").await.ok();
     assert_eq!(
         run.stdout,
-        "dry run        no\nsessions       0\ngrants         0\nledger rows    0\naccess tokens  0\n"
+        "dry run        no\nsessions       0\ngrants         0\nledger rows    0\naccess tokens  0\n\
+         dpop proofs    0\n"
     );
+    let kept = "SELECT count(*) FROM countersign.dpop_proof";
+    assert_eq!(count(&at, kept).await, 5);
     assert!(issuer.active(&live.access_token).await);
     let foreign =
         "SELECT count(*) FROM public.oauth_access_tokens WHERE NOT metadata ? 'countersign'";

@@ -361,6 +361,7 @@ impl Caller {
         let request = v1::IntrospectRequest {
             token: token.into(),
             token_type_hint: String::new(),
+            dpop: None,
         };
         let found: Result<_, Refused> =
             answer(self.tokens().introspect(self.request(request)).await);

@@ -287,7 +287,7 @@ async fn populated(
             "the database holds something already; give an empty one",
         ));
     }
-    let created = app::authority(config, Arc::clone(ring))?
+    let created = app::authority(config, Arc::clone(ring), 0)?
         .bootstrap_client(None, client())
         .await
         .map_err(bootstrap::failure)?;

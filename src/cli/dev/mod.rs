@@ -158,6 +158,10 @@ fn config(args: &DevArgs, url: &Zeroizing<String>, keys: &Path) -> Result<Config
         ("COUNTERSIGN_DATABASE_URL", url.to_string()),
         ("COUNTERSIGN_KEYS_FILE", keys.display().to_string()),
         ("COUNTERSIGN_ISSUER", "countersign-dev".to_owned()),
+        (
+            "COUNTERSIGN_DPOP_ORIGINS",
+            format!("http://{}", args.listen),
+        ),
         // No load balancer has to hear of the end.
         ("COUNTERSIGN_SHUTDOWN_PAUSE", "0s".to_owned()),
     ];

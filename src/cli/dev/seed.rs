@@ -79,5 +79,7 @@ fn call(
         },
         arrived: Instant::now(),
         peer: None,
+        proof: None,
+        trace_id: None,
     })
 }

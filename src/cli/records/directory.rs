@@ -42,6 +42,9 @@ impl From<v1::ClientSettings> for Record {
             session_limit_policy,
             spiffe_ids,
             dns_names,
+            bearer_allowed,
+            dpop_required,
+            dpop_nonce_required,
         } = settings;
         let record = Record::default()
             .text("name", name)
@@ -63,6 +66,9 @@ impl From<v1::ClientSettings> for Record {
             .text("session_limit_policy", policy_name(session_limit_policy))
             .list("spiffe_ids", spiffe_ids)
             .list("dns_names", dns_names)
+            .flag("bearer_allowed", bearer_allowed.unwrap_or(true))
+            .flag("dpop_required", dpop_required)
+            .flag("dpop_nonce_required", dpop_nonce_required)
     }
 }
 

@@ -69,6 +69,9 @@ mod tests {
                 rotation_grace: span(0),
                 sessions_per_user: 5,
                 session_limit_policy: v1::SessionLimitPolicy::EndLeastRecentlyUsed.into(),
+                bearer_allowed: Some(false),
+                dpop_required: true,
+                dpop_nonce_required: true,
             }),
             disabled_at: Some(moment()),
             tokens_not_before: Some(moment()),
@@ -100,6 +103,7 @@ mod tests {
             }),
             token_kind: v1::TokenKind::AccessToken.into(),
             client_only: false,
+            dpop_failure: Some(v1::DpopFailure::default()),
         };
         assert_eq!(
             Record::from(introspection).names(),

@@ -90,6 +90,7 @@ impl From<v1::IntrospectResponse> for Record {
             confirmation,
             token_kind,
             client_only,
+            dpop_failure,
         } = answer;
         let record = Record::default()
             .flag("active", active)
@@ -106,11 +107,24 @@ impl From<v1::IntrospectResponse> for Record {
             .nested("confirmation", confirmation)
             .text("token_kind", token_kind_name(token_kind));
         // An inactive token is `active: false` and nothing else (RFC 7662).
-        if active {
+        let record = if active {
             record.flag("client_only", client_only)
         } else {
             record
-        }
+        };
+        record.nested("dpop_failure", dpop_failure)
+    }
+}
+
+impl From<v1::DpopFailure> for Record {
+    fn from(failure: v1::DpopFailure) -> Self {
+        let reason = failure.reason();
+        let v1::DpopFailure { detail, nonce, .. } = failure;
+        let reason = reason.as_str_name().trim_start_matches("ERROR_REASON_");
+        Record::default()
+            .text("reason", reason.to_owned())
+            .text("detail", detail)
+            .text("nonce", nonce)
     }
 }
 

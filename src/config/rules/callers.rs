@@ -100,7 +100,7 @@ pub(super) fn check(values: &Values) -> Vec<Problem> {
     problems
 }
 
-fn list<'a>(values: &'a Values, key: &str) -> Option<(&'a [String], &'a Origin)> {
+pub(super) fn list<'a>(values: &'a Values, key: &str) -> Option<(&'a [String], &'a Origin)> {
     let slot = values.get(key)?;
     match &slot.value {
         Some(Value::List(list)) => Some((list, &slot.origin)),

@@ -57,6 +57,15 @@ const SETTINGS: &[(&str, Setting)] = &[
     ("sessions_per_user", |to, from| {
         to.sessions_per_user = from.sessions_per_user;
     }),
+    ("bearer_allowed", |to, from| {
+        to.bearer_allowed = from.bearer_allowed;
+    }),
+    ("dpop_required", |to, from| {
+        to.dpop_required = from.dpop_required;
+    }),
+    ("dpop_nonce_required", |to, from| {
+        to.dpop_nonce_required = from.dpop_nonce_required;
+    }),
     ("session_limit_policy", |to, from| {
         to.session_limit_policy = from.session_limit_policy;
     }),
@@ -137,6 +146,9 @@ fn read(fields: &mut Fields, message: v1::ClientSettings, bounds: &ClientBounds)
         session_limit_policy,
         spiffe_ids,
         dns_names,
+        bearer_allowed,
+        dpop_required,
+        dpop_nonce_required,
     } = message;
     let most = limits::CLIENT_AUDIENCE;
     let settings = ClientSettings {
@@ -175,6 +187,9 @@ fn read(fields: &mut Fields, message: v1::ClientSettings, bounds: &ClientBounds)
         ),
         sessions_per_user: (sessions_per_user != 0).then_some(sessions_per_user),
         session_limit_policy: read_policy(fields, session_limit_policy),
+        bearer_allowed: bearer_allowed.unwrap_or(true),
+        dpop_required,
+        dpop_nonce_required,
     };
     if settings
         .sessions_per_user
@@ -313,6 +328,9 @@ fn written(settings: ClientSettings) -> v1::ClientSettings {
     v1::ClientSettings {
         spiffe_ids,
         dns_names,
+        bearer_allowed: Some(settings.bearer_allowed),
+        dpop_required: settings.dpop_required,
+        dpop_nonce_required: settings.dpop_nonce_required,
         name: settings.name,
         roles: settings.roles.into_iter().map(role).collect(),
         scopes: settings.scopes.to_vec(),

@@ -11,6 +11,6 @@ pub(super) use clients::{client, created_client, settings, update, user};
 pub(super) use fields::{Fields, timestamp};
 pub(super) use pages::{client_page, client_place, session_page, session_place};
 pub(super) use tokens::{
-    RevocationTarget, batch_tokens, description, issue_request, issued, presented_token,
-    revocation_target, rotate_request, rotated,
+    RevocationTarget, batch_tokens, finding, introspect_request, issue_request, issued,
+    presented_token, revocation_target, rotate_request, rotated,
 };

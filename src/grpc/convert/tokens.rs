@@ -1,8 +1,15 @@
 //! The token calls.
 
 use super::{Fields, timestamp};
-use crate::authority::{IssueRequest, IssuedToken, OpeningRequest, RotateRequest, RotatedToken};
-use crate::domain::{introspection::Description, limits, tokens::Plaintext};
+use crate::authority::{
+    Authority, IssueRequest, IssuedToken, OpeningRequest, Presentation, RotateRequest, RotatedToken,
+};
+use crate::domain::{
+    dpop::{BindingFailure, TargetUri},
+    introspection::{Description, Finding},
+    limits,
+    tokens::Plaintext,
+};
 use crate::proto::v1;
 use std::time::Duration;
 use tonic::Status;
@@ -61,7 +68,6 @@ pub(in crate::grpc) fn issue_request(
         access_token_ttl: fields.duration("access_token_ttl", access_token_ttl, &bounds),
         opening: with_refresh_token.then_some(opening),
         register_subject,
-        dpop_jkt: None,
     };
     fields.finish(request)
 }
@@ -106,7 +112,6 @@ pub(in crate::grpc) fn rotate_request(
         audience: fields.terms("audience", audience, limits::REQUEST_AUDIENCE),
         user_agent: fields.text("user_agent", user_agent, limits::USER_AGENT_CHARS),
         ip_address: fields.ip_address("ip_address", &ip_address),
-        dpop_jkt: None,
     };
     fields.finish(request)
 }
@@ -209,13 +214,74 @@ pub(in crate::grpc) fn batch_tokens(
     fields.finish(tokens)
 }
 
-pub(in crate::grpc) fn description(
-    description: Option<Description>,
-    issuer: &str,
-) -> v1::IntrospectResponse {
-    let Some(token) = description else {
-        return v1::IntrospectResponse::default();
-    };
+/// A token that a caller asks about, and the proof that came to it with the token.
+pub(in crate::grpc) fn introspect_request(
+    message: v1::IntrospectRequest,
+) -> Result<(String, Option<Presentation>), Status> {
+    let v1::IntrospectRequest {
+        token,
+        token_type_hint,
+        dpop,
+    } = message;
+    let mut fields = Fields::default();
+    fields.token("token", &token);
+    fields.token_type_hint(&token_type_hint);
+    let presented = dpop.and_then(|presented| presentation(&mut fields, presented));
+    fields.finish((token, presented))
+}
+
+fn presentation(fields: &mut Fields, message: v1::DpopPresentation) -> Option<Presentation> {
+    let v1::DpopPresentation {
+        proof,
+        method,
+        uri,
+        nonce_required,
+    } = message;
+    if proof.is_empty() {
+        fields.refuse("dpop.proof", "is needed");
+    }
+    if method.is_empty() || method.len() > limits::HTTP_METHOD_CHARS {
+        let most = limits::HTTP_METHOD_CHARS;
+        fields.refuse("dpop.method", format!("is not 1 to {most} characters"));
+    }
+    let target = Some(&uri).filter(|uri| uri.len() <= limits::REQUEST_URI_CHARS);
+    let target = target.and_then(|uri| TargetUri::parse(uri));
+    if target.is_none() {
+        let most = limits::REQUEST_URI_CHARS;
+        let why = format!("is no absolute http or https URI of at most {most} characters");
+        fields.refuse("dpop.uri", why);
+    }
+    Some(Presentation {
+        proof,
+        method,
+        uri: target?,
+        nonce_required,
+    })
+}
+
+pub(in crate::grpc) fn finding(finding: Finding, authority: &Authority) -> v1::IntrospectResponse {
+    match finding {
+        Finding::Inactive => v1::IntrospectResponse::default(),
+        Finding::Active(token) => description(*token, authority.issuer()),
+        Finding::Unproven(failure) => {
+            let reason = format!("ERROR_REASON_{}", failure.reason());
+            let wants_nonce =
+                matches!(failure, BindingFailure::Proof(fault) if fault.wants_nonce());
+            v1::IntrospectResponse {
+                dpop_failure: Some(v1::DpopFailure {
+                    reason: v1::ErrorReason::from_str_name(&reason)
+                        .unwrap_or_default()
+                        .into(),
+                    detail: failure.to_string(),
+                    nonce: authority.nonce(wants_nonce).unwrap_or_default(),
+                }),
+                ..v1::IntrospectResponse::default()
+            }
+        }
+    }
+}
+
+fn description(token: Description, issuer: &str) -> v1::IntrospectResponse {
     let is_access = token.token_id.is_some();
     let token_type = if is_access {
         token_type(token.dpop_jkt.as_ref())
@@ -243,6 +309,7 @@ pub(in crate::grpc) fn description(
         confirmation: token.dpop_jkt.map(|jkt| v1::Confirmation { jkt }),
         token_kind: kind.into(),
         client_only: token.subject.is_none(),
+        dpop_failure: None,
     }
 }
 

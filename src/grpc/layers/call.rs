@@ -11,14 +11,15 @@ use crate::authority::{Authority, Call, CallAttributes, Failure};
 use crate::domain::{
     caller::{Access, Claim, Credentials},
     clock,
+    dpop::Verdict,
     refusal::Refusal,
 };
 use crate::grpc::{
-    methods::{self, Deadline, Method},
+    methods::{self, Class, Deadline, Method},
     reason, status,
     transport::Peer,
 };
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response};
 use opentelemetry::{Context as Trace, trace::FutureExt as _};
 use std::{
     convert::Infallible,
@@ -31,6 +32,11 @@ use std::{
 };
 use tonic::{Code, Status, body::Body};
 use tower::{Layer, Service};
+
+/// The metadata that holds a proof (RFC 9449 section 4.1).
+const DPOP: &str = "dpop";
+/// The metadata of an answer that holds a nonce for the next proof (section 8).
+const DPOP_NONCE: &str = "dpop-nonce";
 
 /// What the layer needs of the house.
 #[derive(Debug)]
@@ -147,9 +153,13 @@ impl Edge {
     where
         S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
     {
+        let proved = request.headers().contains_key(DPOP);
         // An unknown method is tonic's to answer: UNIMPLEMENTED.
         let response = if let Some(method) = place.map(|place| &methods::TABLE[place]) {
-            if let Err(status) = self.admit(method, &mut request, arrived).await {
+            if let Err(status) = self
+                .admit(method, &mut request, arrived, trace.as_ref())
+                .await
+            {
                 status.into_http()
             } else {
                 if let (Some(trace), Some(call)) = (&trace, request.extensions().get()) {
@@ -171,8 +181,16 @@ impl Edge {
         let status = Status::from_header_map(response.headers());
         let unread = status.as_ref().and_then(status::of_unread);
         let told = unread.as_ref().or(status.as_ref());
+        let wants_nonce = told.is_some_and(|status| reason::of(status) == "USE_DPOP_NONCE");
         self.ended(place, told, arrived, trace);
-        Ok(unread.map_or(response, Status::into_http))
+        let mut response = unread.map_or(response, Status::into_http);
+        if proved
+            && let Some(nonce) = self.authority.nonce(wants_nonce)
+            && let Ok(nonce) = HeaderValue::try_from(nonce)
+        {
+            response.headers_mut().insert(DPOP_NONCE, nonce);
+        }
+        Ok(response)
     }
 
     /// Reads who calls, and leaves it in the request for the handler.
@@ -181,12 +199,10 @@ impl Edge {
         method: &'static Method,
         request: &mut Request<Body>,
         arrived: Instant,
+        trace: Option<&Trace>,
     ) -> Result<(), Status> {
         if method.access == Access::Open {
             return Ok(());
-        }
-        if request.headers().contains_key("dpop") {
-            return Err(status::dpop_not_configured());
         }
         let peer = request.extensions().get::<Peer>().cloned();
         let from = peer.as_ref().and_then(Peer::address);
@@ -196,6 +212,10 @@ impl Edge {
             .credentials(method, request.headers(), peer.as_ref())
             .await
             .map_err(|failure| self.refused(from, failure))?;
+        let proof = self.proof(method, request.headers()).map_err(|refusal| {
+            self.authority.instruments().refused(&refusal);
+            status::of_refusal(&refusal)
+        })?;
         let claim = Claim {
             credentials,
             access: method.access,
@@ -205,6 +225,8 @@ impl Edge {
             claim,
             arrived,
             peer: from,
+            proof,
+            trace_id: spans::trace_id(trace, request.headers()),
         };
         if !method.path.starts_with("/countersign.") {
             // A service that knows no callers, reflection: asked for here.
@@ -215,6 +237,19 @@ impl Edge {
         }
         request.extensions_mut().insert(call);
         Ok(())
+    }
+
+    /// What became of the call's proof. Where a token is bound by it, the call goes on and is
+    /// judged in its order; anywhere else a proof that fails is refused here.
+    fn proof(&self, method: &Method, headers: &HeaderMap) -> Result<Option<Verdict>, Refusal> {
+        let proofs = headers.get_all(DPOP).iter().map(HeaderValue::as_bytes);
+        let proof = self.authority.proof_of_call(proofs, method.path)?;
+        match proof {
+            Some(Err(fault)) if method.class != Class::Issue => {
+                Err(Refusal::InvalidDpopProof(fault))
+            }
+            proof => Ok(proof),
+        }
     }
 
     /// Who calls, within the limits of that caller.

@@ -57,6 +57,21 @@ impl CallSpans {
     }
 }
 
+/// The id of a call's trace: its span's, or where nothing is traced the one that its
+/// `traceparent` names (W3C Trace Context section 3.2.2).
+pub(super) fn trace_id(context: Option<&Context>, headers: &HeaderMap) -> Option<String> {
+    if let Some(context) = context {
+        return Some(context.span().span_context().trace_id().to_string());
+    }
+    let parent = headers.get("traceparent")?.to_str().ok()?;
+    let mut fields = parent.split('-');
+    let (version, id) = (fields.next()?, fields.next()?);
+    let hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    let sound = version.len() == 2 && id.len() == 32 && id.bytes().all(hex);
+    let nothing = id.bytes().all(|byte| byte == b'0');
+    (sound && !nothing).then(|| id.to_owned())
+}
+
 /// Notes the call's id, which logs, audit records and events bear too.
 pub(super) fn note(context: &Context, call: &Call) {
     let span = context.span();

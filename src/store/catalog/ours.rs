@@ -17,7 +17,7 @@ pub struct OwnTable {
 const TIME: &str = "timestamp with time zone";
 
 /// Our tables at the newest migration. A newer schema may have more.
-pub const OURS: [OwnTable; 9] = [
+pub const OURS: [OwnTable; 10] = [
     OwnTable {
         key: "countersign.authority",
         columns: &[
@@ -48,6 +48,9 @@ pub const OURS: [OwnTable; 9] = [
             ("not_before", TIME),
             ("created_at", TIME),
             ("updated_at", TIME),
+            ("bearer_allowed", "boolean"),
+            ("dpop_required", "boolean"),
+            ("dpop_nonce_required", "boolean"),
         ],
     },
     OwnTable {
@@ -64,6 +67,10 @@ pub const OURS: [OwnTable; 9] = [
     OwnTable {
         key: "countersign.client_identity",
         columns: &[("identity", "text"), ("client_id", "uuid")],
+    },
+    OwnTable {
+        key: "countersign.dpop_proof",
+        columns: &[("digest", "bytea"), ("expires_at", TIME)],
     },
     OwnTable {
         key: "countersign.account",

@@ -279,6 +279,9 @@ async fn write(
             &settings.rotation_grace.map(millis),
             &per_user,
             &settings.session_limit_policy.name(),
+            &settings.bearer_allowed,
+            &settings.dpop_required,
+            &settings.dpop_nonce_required,
         ],
     )
     .await
@@ -299,7 +302,7 @@ fn client(columns: &mut Columns<'_>) -> Result<Client, StoreError> {
     client_or_null(columns)?.ok_or_else(|| columns.corrupt())
 }
 
-/// The next 17 columns: a client, or NULLs where there is none.
+/// The next 20 columns: a client, or NULLs where there is none.
 pub(crate) fn client_or_null(columns: &mut Columns<'_>) -> Result<Option<Client>, StoreError> {
     let Some(client_id) = columns.take::<Option<Uuid>>()? else {
         return Ok(None);
@@ -323,6 +326,9 @@ pub(crate) fn client_or_null(columns: &mut Columns<'_>) -> Result<Option<Client>
             .map_err(|_| columns.corrupt())?,
         session_limit_policy: SessionLimitPolicy::from_name(columns.take()?)
             .ok_or_else(|| columns.corrupt())?,
+        bearer_allowed: columns.take()?,
+        dpop_required: columns.take()?,
+        dpop_nonce_required: columns.take()?,
     };
     Ok(Some(Client {
         client_id,

@@ -15,7 +15,7 @@ pub struct MigrationFile {
 }
 
 /// All migrations, in order.
-pub static FILES: [MigrationFile; 3] = [
+pub static FILES: [MigrationFile; 4] = [
     MigrationFile {
         version: 1,
         name: "documented_tables",
@@ -30,6 +30,11 @@ pub static FILES: [MigrationFile; 3] = [
         version: 3,
         name: "identities",
         sql: include_str!("../../../sql/migrations/0003_identities.sql"),
+    },
+    MigrationFile {
+        version: 4,
+        name: "dpop",
+        sql: include_str!("../../../sql/migrations/0004_dpop.sql"),
     },
 ];
 

@@ -5,6 +5,7 @@
 //! so any number of them may run at once, beside every call. Foreign rows are passed by.
 
 mod families;
+mod proofs;
 mod tokens;
 mod walk;
 
@@ -43,6 +44,8 @@ pub struct Purged {
     pub ledger: u64,
     /// Access tokens.
     pub access_tokens: u64,
+    /// DPoP proofs that can be used no more.
+    pub proofs: u64,
 }
 
 /// How long ago the oldest row expired that is due and still stands; zero: none does.
@@ -95,15 +98,18 @@ impl Purger {
         // Half for each at least, so that neither starves the other.
         let (half, whole) = (by(2), by(1));
         let batch = self.options.batch;
+        let mut proofs = 0;
         let walked = async {
             let spent = || past(half) || !wanted();
             walk(&mut self.families, &mut self.of_families, batch, &spent).await?;
             let spent = || past(whole) || !wanted();
-            walk(&mut self.tokens, &mut self.of_tokens, batch, &spent).await
+            walk(&mut self.tokens, &mut self.of_tokens, batch, &spent).await?;
+            proofs::remove(self.tokens.pool(), batch, &mut proofs, &spent).await
         };
         let walked = walked.await;
         let purged = Purged {
             access_tokens: self.tokens.take_count(),
+            proofs,
             ..self.families.take_counts()
         };
         self.instruments.purged(&purged);
@@ -137,6 +143,7 @@ impl Purger {
             grants: columns.rows()?,
             ledger: columns.rows()?,
             access_tokens: columns.rows()?,
+            proofs: columns.rows()?,
         })
     }
 }

@@ -1,8 +1,10 @@
-//! One batch of introspections: read, decide. Never writes.
+//! One batch of introspections: read, decide. Never writes, but for the proofs that came
+//! along, where all replicas remember them together.
 
 use super::read::{self, Ask};
 use crate::domain::{
-    introspection::{self, Description, Question, Record},
+    dpop::{BindingFailure, Use},
+    introspection::{self, Finding, Question, Record},
     policy::Defaults,
     refusal::Refusal,
     tokens::Token,
@@ -13,15 +15,18 @@ use crate::store::{
     coalescer::{Job, Outcome},
     connection::Connection,
     error::StoreError,
-    statements, tokens,
+    proofs, statements, tokens,
 };
+use std::time::Duration;
 
-/// Answers a batch of questions; `Ok(None)` is `active: false`.
+/// Answers a batch of questions. `shared`: how long a proof is remembered, where the database
+/// remembers them.
 pub(crate) async fn introspect(
     pool: &Pool,
     jobs: &[Job<Question>],
     defaults: &Defaults,
-) -> Result<Vec<Outcome<Result<Option<Description>, Refusal>>>, StoreError> {
+    shared: Option<Duration>,
+) -> Result<Vec<Outcome<Result<Finding, Refusal>>>, StoreError> {
     let connection = Connection::take(pool).await?;
     let digests: Vec<_> = jobs
         .iter()
@@ -57,10 +62,8 @@ pub(crate) async fn introspect(
             jobs.iter().map(|job| &job.ask.claim.credentials)
         ),
     )?;
-    drop(connection);
-
     let (mut access, mut families) = (access.into_iter(), families.into_iter());
-    Ok(jobs
+    let mut findings: Vec<_> = jobs
         .iter()
         .map(|job| {
             let record = match &job.ask.token {
@@ -70,7 +73,37 @@ pub(crate) async fn introspect(
                 }),
             };
             let caller = callers.get(&job.ask.claim.credentials);
-            Outcome::Done(introspection::decide(&job.ask, caller, &record))
+            introspection::decide(&job.ask, caller, &record)
         })
-        .collect())
+        .collect();
+    if let Some(life) = shared {
+        remember(&connection, jobs, &mut findings, life).await?;
+    }
+    Ok(findings.into_iter().map(Outcome::Done).collect())
+}
+
+/// Remembers the proofs of what was found active; one that was used before finds nothing.
+async fn remember(
+    connection: &Connection,
+    jobs: &[Job<Question>],
+    findings: &mut [Result<Finding, Refusal>],
+    life: Duration,
+) -> Result<(), StoreError> {
+    let mut used: Vec<(Use, usize)> = Vec::new();
+    for (place, (job, finding)) in jobs.iter().zip(&*findings).enumerate() {
+        if let (Ok(Finding::Active(_)), Some(Ok(proof))) = (finding, &job.ask.proof) {
+            used.push((proof.used(), place));
+        }
+    }
+    used.sort_unstable();
+    let mut firsts: Vec<Use> = used.iter().map(|(digest, _)| *digest).collect();
+    firsts.dedup();
+    let mut firsts = proofs::remember(connection, &firsts, life).await?;
+    for (digest, place) in used {
+        // Of several in one batch, the first in line is the first.
+        if !firsts.remove(&digest) {
+            findings[place] = Ok(Finding::Unproven(BindingFailure::Replayed));
+        }
+    }
+    Ok(())
 }

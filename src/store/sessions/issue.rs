@@ -171,7 +171,7 @@ fn new_token(order: &Order, issue: &Issue) -> NewToken {
         subject: order.subject,
         scopes: issue.scopes.clone(),
         audience: issue.audience.clone(),
-        dpop_jkt: order.dpop_jkt.clone(),
+        dpop_jkt: issue.dpop_jkt.clone(),
         session_id: order
             .opening
             .as_ref()

@@ -148,6 +148,8 @@ fn session(
     let scopes = Scopes::trusted(columns.take()?);
     let audience = Audience::trusted(columns.take::<Option<_>>()?.unwrap_or_default());
     let client = ClientStanding {
+        // A session is listed while it exists, whether its tokens may be used or not.
+        bearer_allowed: true,
         scopes: Scopes::trusted(columns.take()?),
         idle_timeout: columns.millis()?.unwrap_or(defaults.idle_timeout),
         disabled_at: columns.take()?,

@@ -147,7 +147,7 @@ async fn grant(
         .collect();
     let thumbprints: Vec<_> = opened
         .iter()
-        .map(|(order, _, _)| order.dpop_jkt.as_deref())
+        .map(|(_, _, issue)| issue.dpop_jkt.as_deref())
         .collect();
     let keys: Vec<_> = opened
         .iter()

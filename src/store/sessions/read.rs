@@ -1,6 +1,7 @@
 //! Reads everything that decides about a refresh token or a session.
 
 use crate::domain::{
+    dpop::Demands,
     policy::Defaults,
     rotation::{EndReason, Family, Grant, Session},
     standing::{ClientStanding, SessionLife, Standing},
@@ -80,7 +81,7 @@ fn family(columns: &mut Columns<'_>, defaults: &Defaults) -> Result<Read, StoreE
     let grant = grant(columns)?;
     let ledger: Option<DateTime<Utc>> = columns.take()?;
     let committed = columns.take()?;
-    let (client, grace, access_token_ttl) = client(columns, defaults)?;
+    let client = client(columns, defaults)?;
     let user = tokens::user_standing(columns)?;
     let family = Family {
         caller: None,
@@ -92,11 +93,12 @@ fn family(columns: &mut Columns<'_>, defaults: &Defaults) -> Result<Read, StoreE
         standing: Standing {
             now,
             fence,
-            client,
+            client: client.standing,
             user,
         },
-        grace,
-        access_token_ttl,
+        demands: client.demands,
+        grace: client.grace,
+        access_token_ttl: client.access_token_ttl,
     };
     Ok(Read { family, committed })
 }
@@ -146,21 +148,40 @@ fn grant(columns: &mut Columns<'_>) -> Result<Option<Grant>, StoreError> {
     }))
 }
 
-fn client(
-    columns: &mut Columns<'_>,
-    defaults: &Defaults,
-) -> Result<(Option<ClientStanding>, Duration, Duration), StoreError> {
+/// What a family's client adds.
+struct FamilyClient {
+    standing: Option<ClientStanding>,
+    demands: Demands,
+    grace: Duration,
+    access_token_ttl: Duration,
+}
+
+/// The next nine columns: the client, or NULLs where there is none.
+fn client(columns: &mut Columns<'_>, defaults: &Defaults) -> Result<FamilyClient, StoreError> {
     let scopes: Option<Vec<String>> = columns.take()?;
     let idle_timeout = columns.millis()?.unwrap_or(defaults.idle_timeout);
+    let mut flag = || {
+        columns
+            .take::<Option<bool>>()
+            .map(Option::unwrap_or_default)
+    };
+    let (bearer_allowed, proof, nonce) = (flag()?, flag()?, flag()?);
     let disabled_at = columns.take()?;
     let not_before = columns.take()?;
-    let grace = columns.millis()?.unwrap_or(defaults.rotation_grace);
-    let access_token_ttl = columns.millis()?.unwrap_or(defaults.access_token_ttl);
     let standing = scopes.map(|scopes| ClientStanding {
         scopes: Scopes::trusted(scopes),
         idle_timeout,
+        bearer_allowed,
         disabled_at,
         not_before,
     });
-    Ok((standing, grace, access_token_ttl))
+    Ok(FamilyClient {
+        demands: Demands {
+            proof: standing.is_some() && (proof || !bearer_allowed),
+            nonce,
+        },
+        standing,
+        grace: columns.millis()?.unwrap_or(defaults.rotation_grace),
+        access_token_ttl: columns.millis()?.unwrap_or(defaults.access_token_ttl),
+    })
 }

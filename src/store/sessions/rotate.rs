@@ -262,7 +262,7 @@ impl Writes {
             subject: Some(success.subject),
             scopes: success.scopes.clone(),
             audience: success.audience.clone(),
-            dpop_jkt: ask.dpop_jkt.clone(),
+            dpop_jkt: success.dpop_jkt.clone(),
             session_id: Some(ask.token.session()),
             key_id: ask.access.key_id(),
             created_at: success.at,

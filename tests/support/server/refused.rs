@@ -10,6 +10,10 @@ pub struct Refused {
     pub reason: String,
     pub fields: Vec<String>,
     pub retry: bool,
+    /// What of a DPoP proof was wrong.
+    pub check: String,
+    /// The nonce for the next proof.
+    pub nonce: Option<String>,
 }
 
 impl From<Status> for Refused {
@@ -28,12 +32,20 @@ impl From<Status> for Refused {
                     .collect()
             })
             .unwrap_or_default();
+        let check = details
+            .error_info()
+            .and_then(|info| info.metadata.get("check").cloned())
+            .unwrap_or_default();
+        let nonce = status.metadata().get("dpop-nonce");
+        let nonce = nonce.map(|nonce| nonce.to_str().unwrap().to_owned());
         let retry = details.retry_info().is_some();
         Self {
             code: status.code(),
             reason,
             fields,
             retry,
+            check,
+            nonce,
         }
     }
 }

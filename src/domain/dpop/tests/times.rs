@@ -1,0 +1,92 @@
+//! Nonces, and what is remembered for how long.
+
+use super::*;
+
+/// Check 10.
+#[test]
+fn a_nonce_is_of_this_slot_or_the_last_and_stands_in_for_the_time() {
+    let (ring, slot) = (ring(5), rules().nonce_lifetime);
+    let later =
+        |slots: i64| now() + TimeDelta::from_std(slot).unwrap() * i32::try_from(slots).unwrap();
+    let nonce = rules().fresh_nonce(&ring, now());
+    assert_eq!(nonce.len(), NONCE_CHARS);
+    let mut claims = claims();
+    claims["nonce"] = json!(nonce);
+    // A clock that is off by years.
+    claims["iat"] = json!(7);
+    let proof = signed(&header(), &claims);
+    let required = Rules {
+        nonces: NoncePolicy::Required,
+        ..rules()
+    };
+    let offered = Rules {
+        nonces: NoncePolicy::Offered,
+        ..rules()
+    };
+    for rules in [&required, &offered, &rules()] {
+        assert!(judged(rules, &proof, later(0)).unwrap().proven.nonce);
+        assert!(judged(rules, &proof, later(1)).unwrap().proven.nonce);
+    }
+    for at in [later(2), later(-1)] {
+        assert_eq!(judged(&required, &proof, at).err(), Some(Fault::Nonce));
+        assert_eq!(judged(&offered, &proof, at).err(), Some(Fault::Nonce));
+        // Nobody offered one, so it says nothing, and the time decides.
+        assert_eq!(judged(&rules(), &proof, at).err(), Some(Fault::Stale));
+    }
+    let without = signed(&header(), &super::claims());
+    assert_eq!(
+        judged(&required, &without, now()).err(),
+        Some(Fault::NonceMissing)
+    );
+    assert!(judged(&offered, &without, now()).is_ok());
+    // Forged, of another ring, or of a retired key.
+    let foreign = rules().fresh_nonce(&super::ring(6), now());
+    for bad in [
+        foreign.as_str(),
+        "",
+        &"A".repeat(NONCE_CHARS),
+        &nonce[1..],
+        &format!("{nonce}A"),
+    ] {
+        let proof = with_claim("nonce", json!(bad));
+        assert_eq!(
+            judged(&required, &proof, now()).err(),
+            Some(Fault::Nonce),
+            "{bad}"
+        );
+    }
+}
+
+#[test]
+fn a_proof_is_remembered_for_its_whole_life_and_no_more_than_there_is_room() {
+    let life = Duration::from_secs(100);
+    let proof = |id: u32| {
+        let proof = with_claim("jti", json!(id.to_string()));
+        judged(&rules(), &proof, now()).unwrap()
+    };
+    let after = |seconds: i64| now() + TimeDelta::seconds(seconds);
+    let mut replays = Replays::new(life, 3);
+    assert!(replays.is_empty());
+    assert_eq!(replays.remember(&proof(1), after(0)), Remembered::First);
+    assert_eq!(replays.remember(&proof(1), after(0)), Remembered::Replayed);
+    assert_eq!(replays.remember(&proof(2), after(99)), Remembered::First);
+    assert_eq!(replays.remember(&proof(3), after(100)), Remembered::First);
+    assert_eq!(replays.remember(&proof(4), after(101)), Remembered::Full);
+    assert_eq!(
+        replays.remember(&proof(2), after(199)),
+        Remembered::Replayed
+    );
+    // A clock that was set back forgets nothing.
+    assert_eq!(
+        replays.remember(&proof(1), after(-500)),
+        Remembered::Replayed
+    );
+    assert_eq!(replays.remember(&proof(2), after(200)), Remembered::First);
+    assert_eq!(
+        replays.remember(&proof(3), after(201)),
+        Remembered::Replayed
+    );
+    assert_eq!(replays.len(), 2);
+    assert_eq!(replays.remember(&proof(5), after(1000)), Remembered::First);
+    assert_eq!(replays.len(), 1);
+}
