@@ -7,6 +7,7 @@ mod foreign;
 mod nonces;
 mod presented;
 mod proofs;
+mod properties;
 
 use crate::support::server::{Caller, Deployment, Refused, answer};
 use countersign::{

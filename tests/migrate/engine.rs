@@ -28,7 +28,8 @@ async fn an_empty_database_is_exact_after_migrating_and_migrating_again_changes_
         [
             "0001_documented_tables",
             "0002_countersign",
-            "0003_identities"
+            "0003_identities",
+            "0004_dpop"
         ]
     );
     assert_eq!(report.repaired, [""; 0]);

@@ -47,6 +47,11 @@ impl AuditFile {
             knocked.await.unwrap_err().code(),
             tonic::Code::Unauthenticated
         );
+        self.until_knock().await
+    }
+
+    /// The records since the last look and before a call at the door, which is waited for.
+    pub async fn until_knock(&self) -> Vec<Value> {
         let started = Instant::now();
         loop {
             let text = self.text();

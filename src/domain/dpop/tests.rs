@@ -1,7 +1,6 @@
 //! What is common to the tests, and what is no single check.
 
 mod checks;
-mod properties;
 mod times;
 
 use super::*;

@@ -1,11 +1,15 @@
 //! What holds of any text.
 
-use super::*;
+use countersign::domain::dpop::{Algorithm, Origin, Proof, TargetUri};
 use proptest::prelude::*;
+use std::env;
+
+/// RFC 9449 section 4.1.
+const OF_RFC: &str = "eyJ0eXAiOiJkcG9wK2p3dCIsImFsZyI6IkVTMjU2IiwiandrIjp7Imt0eSI6IkVDIiwieCI6Imw4dEZyaHgtMzR0VjNoUklDUkRZOXpDa0RscEJoRjQyVVFVZldWQVdCRnMiLCJ5IjoiOVZFNGpmX09rX282NHpiVFRsY3VOSmFqSG10NnY5VERWclUwQ2R2R1JEQSIsImNydiI6IlAtMjU2In19.eyJqdGkiOiItQndDM0VTYzZhY2MybFRjIiwiaHRtIjoiUE9TVCIsImh0dSI6Imh0dHBzOi8vc2VydmVyLmV4YW1wbGUuY29tL3Rva2VuIiwiaWF0IjoxNTYyMjYyNjE2fQ.2-GxA6T8lP4vfrg8v-FdWP0A0zdrj8igiMLvqRMUvwnQg4PtFLbdLXiOSsX0x7NVY-FNyJK70nfbV37xRZT3Lg";
 
 /// So many cases of each property; a million and more with `--long`.
 fn cases() -> ProptestConfig {
-    let long = std::env::var_os("COUNTERSIGN_TEST_LONG").is_some();
+    let long = env::var_os("COUNTERSIGN_TEST_LONG").is_some();
     ProptestConfig::with_cases(if long { 1_000_000 } else { 2_000 })
 }
 
