@@ -38,11 +38,14 @@ async fn create_sends_the_settings_and_prints_the_secret_once() {
     let run = authority.run(&words, "").await.ok();
     assert_eq!(
         run.stdout,
-        "client id       0198c0de-0000-7000-8000-000000000003\n\
-         name            edge\n\
-         roles           ISSUER REVOKER\n\
-         rotation grace  0s\n\
-         client secret   cs_cs_new\n"
+        "client id            0198c0de-0000-7000-8000-000000000003\n\
+         name                 edge\n\
+         roles                ISSUER REVOKER\n\
+         rotation grace       0s\n\
+         bearer allowed       yes\n\
+         dpop required        no\n\
+         dpop nonce required  no\n\
+         client secret        cs_cs_new\n"
     );
     let span = |seconds| Some(Duration { seconds, nanos: 0 });
     assert_eq!(
@@ -86,6 +89,7 @@ async fn update_changes_what_is_given_and_empties_what_is_cleared() {
         run.json(),
         json!({ "client": { "client_id": ID, "settings": {
             "name": "edge", "roles": ["ISSUER", "REVOKER"], "rotation_grace": "0s",
+            "bearer_allowed": true, "dpop_required": false, "dpop_nonce_required": false,
         } } })
     );
     let request = authority.asked::<v1::UpdateClientRequest>();

@@ -35,8 +35,8 @@ proptest! {
     fn no_change_of_one_character_is_taken(at in 0usize..OF_RFC.len(), to in "[A-Za-z0-9_.-]") {
         let mut changed = OF_RFC.to_owned();
         changed.replace_range(at..=at, &to);
-        prop_assume!(changed != OF_RFC);
-        prop_assert!(Proof::read(&changed, &Algorithm::ALL).is_err());
+        let same = changed == OF_RFC;
+        prop_assert_eq!(Proof::read(&changed, &Algorithm::ALL).is_ok(), same);
     }
 
     #[test]
