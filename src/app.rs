@@ -16,6 +16,7 @@ use crate::{
     listening::{self, Listening},
     purging::Purging,
     reload::{self, Reloading},
+    sidecar,
     store::{
         BatchLimits, DatabaseUrl, InvalidUrl, PoolOptions, PurgeOptions, Store, StoreError,
         StoreOptions, readiness,
@@ -352,6 +353,7 @@ fn edge_options(config: &Config, traced: bool) -> EdgeOptions {
         deadlines: Deadlines {
             call: config.calls.deadline,
             rotation: config.rotation.deadline,
+            check: config.sidecar.deadline,
         },
         max_message_bytes: config.calls.max_message_bytes,
         connections: Connections {
@@ -366,5 +368,38 @@ fn edge_options(config: &Config, traced: bool) -> EdgeOptions {
             limits: config::limits(),
             rotation_deadline: config.rotation.deadline,
         },
+        sidecar: sidecar_options(config),
+    }
+}
+
+fn sidecar_options(config: &Config) -> sidecar::Options {
+    let own = &config.sidecar;
+    sidecar::Options {
+        default: sidecar::Requirement {
+            audience: own.audience.clone(),
+            scopes: own.scopes.clone(),
+            any_scope: own.any_scope.clone(),
+            subject_required: own.subject_required,
+            dpop_required: own.dpop_required,
+            anonymous_allowed: own.anonymous_allowed,
+            principals: own.principals.clone(),
+        },
+        // The rules of the configuration have read each of them.
+        origins: own
+            .origins
+            .iter()
+            .filter_map(|entry| sidecar::parse_origin(entry))
+            .collect(),
+        keep_token: own.keep_token,
+        headers: sidecar::IdentityHeaders {
+            subject: own.subject_header.clone(),
+            client_id: own.client_id_header.clone(),
+            scopes: own.scopes_header.clone(),
+            session_id: own.session_id_header.clone(),
+            token_id: own.token_id_header.clone(),
+            expires_at: own.expires_at_header.clone(),
+        },
+        realm: config.issuer.clone(),
+        algorithms: config.dpop.algorithms.join(" "),
     }
 }

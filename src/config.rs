@@ -33,5 +33,5 @@ pub use render::{example, handbook};
 pub use secret::Secret;
 pub use table::{
     Audit, Batch, Calls, Config, Connections, Database, Dpop, Forwarded, Health, Keys, Limits, Log,
-    Metrics, Purge, Rotation, Sessions, Shutdown, Telemetry, Tls, Tokens, limits,
+    Metrics, Purge, Rotation, Sessions, Shutdown, Sidecar, Telemetry, Tls, Tokens, limits,
 };

@@ -17,6 +17,7 @@ pub mod proto;
 pub mod purging;
 pub mod reload;
 pub mod shutdown;
+pub mod sidecar;
 pub mod store;
 pub mod telemetry;
 pub mod verify;

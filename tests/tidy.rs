@@ -30,6 +30,7 @@ const ALL: &[&str] = &[
     "purging",
     "reload",
     "shutdown",
+    "sidecar",
     "store",
     "telemetry",
     "verify",
@@ -84,9 +85,16 @@ const ROOMS: &[Room] = &[
     },
     Room {
         name: "grpc",
+        may_use: "domain, proto, authority, sidecar",
+        never: "store, tokio_postgres",
+        rooms: &["authority", "domain", "grpc", "proto", "sidecar"],
+        forbidden: &["tokio_postgres", "deadpool_postgres"],
+    },
+    Room {
+        name: "sidecar",
         may_use: "domain, proto, authority",
         never: "store, tokio_postgres",
-        rooms: &["authority", "domain", "grpc", "proto"],
+        rooms: &["authority", "domain", "proto", "sidecar"],
         forbidden: &["tokio_postgres", "deadpool_postgres"],
     },
     Room {

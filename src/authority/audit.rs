@@ -44,6 +44,9 @@ pub struct Record {
     /// What its certificate or its mesh named.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub identity: Option<String>,
+    /// The workload behind the proxy that called, as the proxy says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workload: Option<String>,
     /// Where the call came from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peer: Option<SocketAddr>,

@@ -1,5 +1,6 @@
 //! Records into the table of instruments.
 
+use super::checks::Checked;
 use crate::domain::{
     clock,
     instruments::{self as table, Instrument},
@@ -28,6 +29,7 @@ pub struct Instruments {
     malformed: Counter<u64>,
     revoked: Counter<u64>,
     ignored: Counter<u64>,
+    checks: Counter<u64>,
 }
 
 /// The attributes of one method's calls, made once.
@@ -68,6 +70,7 @@ impl Default for Instruments {
             malformed: counter(&meter, &table::MALFORMED_TOKENS),
             revoked: counter(&meter, &table::SESSIONS_REVOKED),
             ignored: counter(&meter, &table::FORWARDED_IGNORED),
+            checks: counter(&meter, &table::CHECKS),
         }
     }
 }
@@ -155,6 +158,20 @@ impl Instruments {
     pub fn refused(&self, refusal: &Refusal) {
         self.refusals
             .add(1, &[KeyValue::new("reason", refusal.reason())]);
+    }
+
+    /// A proxy was answered about a request.
+    pub(super) fn checked(&self, checked: Checked) {
+        let (outcome, reason) = match checked {
+            Checked::Allowed => ("allowed", ""),
+            Checked::Anonymous => ("anonymous", ""),
+            Checked::Denied(reason) => ("denied", reason),
+        };
+        let attributes = [
+            KeyValue::new("outcome", outcome),
+            KeyValue::new("reason", reason),
+        ];
+        self.checks.add(1, &attributes);
     }
 
     /// A rotation was decided.

@@ -1,6 +1,7 @@
 //! The use cases: decide with the domain, remember with the store. No gRPC word.
 
 pub mod audit;
+mod checks;
 mod directory;
 mod identities;
 mod instruments;
@@ -9,6 +10,7 @@ mod ring;
 mod sessions;
 mod tokens;
 
+pub use checks::Checked;
 pub use directory::{ClientPage, CreatedClient, CreatedSecret};
 pub use instruments::{CallAttributes, Instruments};
 pub use proofs::{Presentation, Proofs};

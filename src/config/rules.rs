@@ -2,6 +2,7 @@
 
 mod callers;
 mod dpop;
+mod sidecar;
 
 use super::{error::Problem, text::duration_text, value::Values};
 use crate::domain::limits;
@@ -15,6 +16,7 @@ pub(super) fn check(values: &Values, problems: &mut Vec<Problem>) {
     );
     problems.extend(callers::check(values));
     problems.extend(dpop::check(values));
+    problems.extend(sidecar::check(values));
 }
 
 /// A caller whose rotation timed out must be able to repeat it within the grace.

@@ -219,6 +219,43 @@ settings! {
         replay_entries: usize = Integer(1..=10_000_000), Default("500000");
     }
 
+    section sidecar: Sidecar = "Envoy's external authorization: what a route demands that says nothing else." {
+        /// The audience that tokens must be for. Where neither this nor the route names one, every
+        /// request is turned away.
+        audience: Option<String> = Text(1..=512), Optional("https://orders.example.org");
+        /// Scopes that a token must have, all of them.
+        scopes: Vec<String> = List(0..=64), Default("");
+        /// Scopes of which a token must have one; none: no matter.
+        any_scope: Vec<String> = List(0..=64), Default("");
+        /// A user must stand behind a token.
+        subject_required: bool = Bool, Default("false");
+        /// A token must be bound to a key.
+        dpop_required: bool = Bool, Default("false");
+        /// A request without a token is let through as nobody's.
+        anonymous_allowed: bool = Bool, Default("false");
+        /// The workloads that may send requests, as Envoy names them (`source.principal`); none: any.
+        principals: Vec<String> = List(0..=64), Default("");
+        /// The public origin of an audience, `audience=origin`, under which DPoP proofs are made. An
+        /// audience that is an origin needs no entry.
+        origins: Vec<String> = List(0..=256), Default("");
+        /// The application sees `authorization` and `dpop`, too.
+        keep_token: bool = Bool, Default("false");
+        /// How long a check may take, waiting included; Envoy waits 200 ms unless told otherwise.
+        deadline: Duration = Time(ms(1)..=secs(10)), Default("100ms");
+        /// The header that tells the application the user.
+        subject_header: String = Text(1..=64), Default("x-countersign-subject");
+        /// The header that tells it the client.
+        client_id_header: String = Text(1..=64), Default("x-countersign-client-id");
+        /// The header that tells it the scopes, by spaces.
+        scopes_header: String = Text(1..=64), Default("x-countersign-scopes");
+        /// The header that tells it the session.
+        session_id_header: String = Text(1..=64), Default("x-countersign-session-id");
+        /// The header that tells it the token's public id.
+        token_id_header: String = Text(1..=64), Default("x-countersign-token-id");
+        /// The header that tells it the token's end, in seconds since 1970.
+        expires_at_header: String = Text(1..=64), Default("x-countersign-expires-at");
+    }
+
     section shutdown: Shutdown = "The end of the process." {
         /// How long calls are still taken after SIGTERM, when the server is not ready any more: until
         /// every load balancer knows.

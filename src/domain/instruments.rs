@@ -105,6 +105,10 @@ instruments! {
     REFUSALS = "countersign.refusals", Counter, "{refusal}"
         { "reason": "a name of `ErrorReason`" }
         "What was refused, by reason; within one BatchIntrospect there may be several.";
+    /// Requests that a proxy asked about.
+    CHECKS = "countersign.checks", Counter, "{request}"
+        { "outcome": "allowed, anonymous or denied", "reason": "NO_TOKEN, MALFORMED, INVALID_TOKEN, INVALID_DPOP_PROOF, USE_DPOP_NONCE, WRONG_AUDIENCE, INSUFFICIENT_SCOPE, NO_SUBJECT, WRONG_PRINCIPAL, MISCONFIGURED, UNAVAILABLE or CALLER; empty: it was let through" }
+        "Requests that Envoy asked about, by what it was told; those that no handler saw are among countersign.calls.";
     /// Proxies' words that were not heard.
     FORWARDED_IGNORED = "countersign.forwarded.ignored", Counter, "{call}"
         { "cause": "untrusted, malformed, not_one_uri or not_spiffe" }

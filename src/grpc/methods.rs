@@ -2,6 +2,7 @@
 //! called, and fails a test.
 
 use crate::domain::caller::{Access, Role};
+use crate::sidecar;
 
 /// A row of the table.
 #[derive(Debug)]
@@ -39,11 +40,19 @@ pub enum Deadline {
     Call,
     /// `RotateRefresh`'s own.
     Rotation,
+    /// Check's own.
+    Check,
     /// None: a stream that stays open.
     None,
 }
 
 const ADMIN: Access = Access::AnyOf(&[Role::Admin]);
+/// An error of this method is answered by a denial, for its caller would take one for a yes.
+pub(super) fn denies_errors(path: &str) -> bool {
+    path == sidecar::PATH
+}
+
+const INTROSPECTOR: Access = Access::AnyOf(&[Role::Introspector]);
 const ADMIN_OR_ISSUER: Access = Access::AnyOf(&[Role::Admin, Role::Issuer]);
 
 macro_rules! methods {
@@ -80,6 +89,7 @@ pub const TABLE: &[Method] = methods! {
     "/countersign.v1.DirectoryService/GetUser"              ADMIN_OR_ISSUER, Call, Directory;
     "/countersign.v1.DirectoryService/DisableUser"          ADMIN, Call, Directory;
     "/countersign.v1.DirectoryService/EnableUser"           ADMIN, Call, Directory;
+    "/envoy.service.auth.v3.Authorization/Check"            INTROSPECTOR, Check, Introspect;
     "/grpc.health.v1.Health/Check"                          Access::Open, Call, Open;
     "/grpc.health.v1.Health/Watch"                          Access::Open, None, Open;
     "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"      Access::Authenticated, None, Directory;

@@ -19,7 +19,9 @@ use crate::proto::{
         token_authority_service_server::TokenAuthorityServiceServer,
     },
 };
+use crate::sidecar::{self, Sidecar};
 use convert::ClientBounds;
+use envoy_types::pb::envoy::service::auth::v3::authorization_server::AuthorizationServer;
 use layers::{CallLayer, Edge, Limits};
 use std::{sync::Arc, time::Duration};
 use tonic::{service::Routes, transport::server::Server};
@@ -48,6 +50,8 @@ pub struct EdgeOptions {
     pub bounds: ClientBounds,
     /// How often callers may call.
     pub rates: Rates,
+    /// How requests are checked that Envoy asks about.
+    pub sidecar: sidecar::Options,
 }
 
 /// How connections are kept.
@@ -111,6 +115,7 @@ pub fn services(
     ));
     let tokens = token_authority::TokenAuthority::new(Arc::clone(authority));
     let directory = directory::Directory::new(Arc::clone(authority), options.bounds);
+    let sidecar = Sidecar::new(Arc::clone(authority), options.sidecar);
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(DESCRIPTORS)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
@@ -131,6 +136,9 @@ pub fn services(
         .add_service(
             DirectoryServiceServer::new(directory)
                 .max_decoding_message_size(options.max_message_bytes),
+        )
+        .add_service(
+            AuthorizationServer::new(sidecar).max_decoding_message_size(options.max_message_bytes),
         )
         .add_service(HealthServer::new(HealthService::from_health_reporter(
             health,

@@ -108,7 +108,7 @@ pub(super) fn list<'a>(values: &'a Values, key: &str) -> Option<(&'a [String], &
     }
 }
 
-fn text<'a>(values: &'a Values, key: &str) -> Option<(&'a str, &'a Origin)> {
+pub(super) fn text<'a>(values: &'a Values, key: &str) -> Option<(&'a str, &'a Origin)> {
     let slot = values.get(key)?;
     match &slot.value {
         Some(Value::Text(text)) => Some((text, &slot.origin)),

@@ -19,6 +19,7 @@ use crate::grpc::{
     reason, status,
     transport::Peer,
 };
+use crate::sidecar;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use opentelemetry::{Context as Trace, trace::FutureExt as _};
 use std::{
@@ -183,7 +184,16 @@ impl Edge {
         let told = unread.as_ref().or(status.as_ref());
         let wants_nonce = told.is_some_and(|status| reason::of(status) == "USE_DPOP_NONCE");
         self.ended(place, told, arrived, trace);
-        let mut response = unread.map_or(response, Status::into_http);
+        let failed = told.filter(|status| status.code() != Code::Ok);
+        let mut response = match failed {
+            Some(status)
+                if place
+                    .is_some_and(|place| methods::denies_errors(methods::TABLE[place].path)) =>
+            {
+                sidecar::in_place_of_an_error(status)
+            }
+            _ => unread.map_or(response, Status::into_http),
+        };
         if proved
             && let Some(nonce) = self.authority.nonce(wants_nonce)
             && let Ok(nonce) = HeaderValue::try_from(nonce)
@@ -300,6 +310,7 @@ impl Edge {
         let own = match method.deadline {
             Deadline::Call => self.deadlines.call,
             Deadline::Rotation => self.deadlines.rotation,
+            Deadline::Check => self.deadlines.check,
             Deadline::None => return None,
         };
         let asked = headers

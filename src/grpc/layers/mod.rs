@@ -20,4 +20,6 @@ pub struct Deadlines {
     pub call: Duration,
     /// Of `RotateRefresh`: short, since its grace window counts on it.
     pub rotation: Duration,
+    /// Of Envoy's Check: far below the time that Envoy waits.
+    pub check: Duration,
 }

@@ -1,0 +1,74 @@
+//! The rules of the check that Envoy asks for.
+
+use super::{
+    super::{error::Problem, value::Values},
+    callers::{list, text},
+};
+use crate::sidecar::{is_header_name, parse_origin};
+
+/// The settings that name a header.
+const HEADERS: [&str; 6] = [
+    "sidecar.subject_header",
+    "sidecar.client_id_header",
+    "sidecar.scopes_header",
+    "sidecar.session_id_header",
+    "sidecar.token_id_header",
+    "sidecar.expires_at_header",
+];
+
+/// Checks them.
+pub(super) fn check(values: &Values) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let mut wrong = |key: &str, origin, wrong: String, accepted: &str| {
+        problems.push(Problem {
+            key: key.to_owned(),
+            origin,
+            wrong,
+            accepted: Some(accepted.to_owned()),
+        });
+    };
+    if let Some((entries, origin)) = list(values, "sidecar.origins") {
+        for entry in entries {
+            if parse_origin(entry).is_none() {
+                let why = format!("{entry:?} is no audience with its origin");
+                let example = "urn:orders=https://orders.example.org";
+                wrong("sidecar.origins", origin.clone(), why, example);
+            }
+        }
+    }
+    for key in ["sidecar.scopes", "sidecar.any_scope", "sidecar.principals"] {
+        if let Some((entries, origin)) = list(values, key) {
+            if let Some(bad) = entries
+                .iter()
+                .find(|entry| entry.contains(char::is_whitespace))
+            {
+                wrong(
+                    key,
+                    origin.clone(),
+                    format!("{bad:?} has a space"),
+                    "one word an entry",
+                );
+            }
+        }
+    }
+    let mut names: Vec<&str> = Vec::new();
+    for key in HEADERS {
+        let Some((name, origin)) = text(values, key) else {
+            continue;
+        };
+        if !is_header_name(name) {
+            let why = format!("{name:?} is no name of a header that is free to set");
+            wrong(
+                key,
+                origin.clone(),
+                why,
+                "letters in lower case, digits and -",
+            );
+        } else if names.contains(&name) {
+            let why = format!("{name:?} is the name of another header, too");
+            wrong(key, origin.clone(), why, "a name of its own");
+        }
+        names.push(name);
+    }
+    problems
+}
