@@ -34,6 +34,7 @@ mod races;
 mod readme;
 mod secrets;
 mod serve;
+mod sidecar;
 mod statements;
 mod support;
 mod tidy;

@@ -2,7 +2,7 @@
 //! callers and the checker of `countersign verify`, and trouble of every kind.
 
 mod proxy;
-mod site;
+pub mod site;
 mod trouble;
 
 use crate::support::{figures, server::Deployment};

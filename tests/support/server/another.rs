@@ -1,6 +1,7 @@
 //! Servers beside the first, that listen otherwise.
 
 use super::{Caller, Deployment};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use countersign::{
     app,
     config::{Config, Flags},
@@ -39,6 +40,19 @@ impl Deployment {
         Caller {
             channel,
             ..caller.clone()
+        }
+    }
+}
+
+impl Caller {
+    /// A caller with these credentials, of whatever deployment.
+    pub fn known(id: &str, secret: &str, channel: Channel) -> Self {
+        let header = format!("Basic {}", STANDARD.encode(format!("{id}:{secret}")));
+        Self {
+            id: id.to_owned(),
+            secret: secret.to_owned(),
+            authorization: Some(header.parse().unwrap()),
+            channel,
         }
     }
 }

@@ -1,0 +1,28 @@
+//! Envoy's Check: by itself, and behind a real Envoy with the example that users start from.
+
+mod direct;
+mod gateway;
+mod outages;
+mod requests;
+mod streams;
+
+use crate::support::server::{AUDIENCE, Caller, Deployment, settings};
+use countersign::proto::v1::{self, Role};
+
+/// The default audience of the routes in these tests.
+const DEFAULT: (&str, &str) = ("COUNTERSIGN_SIDECAR_AUDIENCE", AUDIENCE);
+
+/// The client that is Envoy.
+async fn envoy(at: &Deployment) -> Caller {
+    at.client_with(v1::ClientSettings {
+        roles: vec![Role::Introspector.into()],
+        introspection_audience: vec![AUDIENCE.into(), "urn:other".into()],
+        ..settings()
+    })
+    .await
+}
+
+/// `Authorization: Bearer` of a token.
+fn bearer(token: &str) -> String {
+    format!("authorization: Bearer {token}")
+}
