@@ -172,6 +172,11 @@ impl Bound {
         self.listening.address
     }
 
+    /// Where TLS is, if it has an address of its own.
+    pub fn secure_address(&self) -> Option<SocketAddr> {
+        self.listening.secure
+    }
+
     /// The authority behind it.
     pub fn authority(&self) -> &Arc<Authority> {
         &self.authority
@@ -202,6 +207,7 @@ impl Bound {
         let Listening {
             listeners,
             address,
+            secure,
             tls,
         } = self.listening;
         let incoming = listeners.accept();
@@ -209,7 +215,10 @@ impl Bound {
         let stopped = async { drop(stopped.await) };
         let served = grpc::serve(self.server, self.routes, incoming, self.max_age, stopped);
         let mut serving = tokio::spawn(served);
-        tracing::info!(%address, tls = tls.is_some(), "listening");
+        tracing::info!(%address, tls = tls.is_some() && secure.is_none(), "listening");
+        if let Some(address) = secure {
+            tracing::info!(%address, tls = true, "listening for TLS");
+        }
         // What goes on until the very end, and ends with it.
         let mut beside = JoinSet::new();
         beside.spawn(self.reloading.run());

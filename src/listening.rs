@@ -20,6 +20,8 @@ pub(crate) struct Listening {
     pub(crate) listeners: Listeners,
     /// Where the gRPC port is.
     pub(crate) address: std::net::SocketAddr,
+    /// Where TLS is, if it has an address of its own.
+    pub(crate) secure: Option<std::net::SocketAddr>,
     /// Its TLS.
     pub(crate) tls: Option<Arc<Tls>>,
 }
@@ -38,15 +40,23 @@ pub(crate) async fn listen(config: &Config) -> Result<Listening, AppError> {
         .filter_map(|peer| Identity::parse(peer).ok())
         .collect();
     let trust = Trust::Named(proxies.into());
-    let main = bind_to("listen", &Address::Ip(config.listen), tls.clone(), trust).await?;
-    let Address::Ip(address) = *main.address() else {
-        return Err(AppError::Listen {
-            setting: "listen",
-            address: config.listen.to_string(),
-            source: std::io::ErrorKind::AddrNotAvailable.into(),
-        });
-    };
+    let apart = config.tls.listen.filter(|_| tls.is_some());
+    let at_main = tls.clone().filter(|_| apart.is_none());
+    let main = bind_to(
+        "listen",
+        &Address::Ip(config.listen),
+        at_main,
+        trust.clone(),
+    )
+    .await?;
+    let address = main.address().ip().unwrap_or(config.listen);
     let mut listeners = vec![main];
+    let mut secure = None;
+    if let Some(at) = apart {
+        let bound = bind_to("tls.listen", &Address::Ip(at), tls.clone(), trust).await?;
+        secure = bound.address().ip();
+        listeners.push(bound);
+    }
     if let Some(at) = &config.forwarded.listen {
         let at = forwarded(at);
         listeners.push(bind_to("forwarded.listen", &at, None, Trust::Everyone).await?);
@@ -54,6 +64,7 @@ pub(crate) async fn listen(config: &Config) -> Result<Listening, AppError> {
     Ok(Listening {
         listeners: Listeners(listeners),
         address,
+        secure,
         tls,
     })
 }

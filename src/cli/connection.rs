@@ -9,6 +9,7 @@ use clap::{
     ArgAction, Args,
     builder::{BoolishValueParser, TypedValueParser as _},
 };
+use envoy_types::pb::envoy::service::auth::v3::authorization_client::AuthorizationClient;
 use std::{env, path::PathBuf, time::Duration};
 use tonic::{
     Request, Status,
@@ -155,6 +156,11 @@ impl Connection {
     /// The secret that proves the caller, where it has one.
     pub fn authorization(&self) -> Option<MetadataValue<Ascii>> {
         self.authorize.header.clone()
+    }
+
+    /// The check that Envoy asks for.
+    pub fn checks(&self) -> AuthorizationClient<Authorized> {
+        AuthorizationClient::with_interceptor(self.channel.clone(), self.authorize.clone())
     }
 
     /// The calls about clients and users.

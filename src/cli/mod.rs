@@ -2,6 +2,7 @@
 
 mod bench;
 mod bootstrap;
+pub mod check;
 pub mod client;
 pub mod completions;
 pub mod connection;
@@ -60,6 +61,8 @@ enum Command {
     /// Issue, rotate, revoke and introspect tokens
     #[command(subcommand)]
     Token(token::TokenCommand),
+    /// Ask what a request through Envoy would get
+    Check(Box<check::CheckArgs>),
     /// List and end sessions
     #[command(subcommand)]
     Session(session::SessionCommand),
@@ -126,6 +129,7 @@ async fn dispatch(command: Command, options: &CallOptions) -> Result<Exit, Failu
         Command::Fence(args) => fence::run(args).await,
         Command::Purge(args) => purge::run(args, options.json()).await,
         Command::Token(command) => token::run(command, options).await,
+        Command::Check(args) => check::run(*args, options).await,
         Command::Session(command) => session::run(command, options).await,
         Command::Client(command) => client::run(command, options).await,
         Command::User(command) => user::run(command, options).await,

@@ -89,6 +89,8 @@ settings! {
     }
 
     section tls: Tls = "TLS of the gRPC server, with certificates from files or from the SPIFFE Workload API." {
+        /// An address and port of its own for TLS; then `listen` is plain. Without it TLS is at `listen`.
+        listen: Option<SocketAddr> = Socket, Optional("0.0.0.0:7443");
         /// The server's certificate and what leads to its authority (PEM). It, the key and
         /// `tls.client_ca_file` are read again when they change.
         certificate_file: Option<PathBuf> = Path, Optional("/etc/countersign/tls/tls.crt");

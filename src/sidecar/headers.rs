@@ -7,6 +7,7 @@ use envoy_types::pb::envoy::service::auth::v3::attribute_context::HttpRequest;
 pub(super) struct Headers<'a>(Vec<(&'a str, &'a [u8])>);
 
 impl<'a> Headers<'a> {
+    #[cfg(test)]
     pub(super) fn of(headers: Vec<(&'a str, &'a [u8])>) -> Self {
         Self(headers)
     }

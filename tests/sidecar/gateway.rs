@@ -115,6 +115,32 @@ pub fn change(from: &str, to: &str) -> Change {
     (from.to_owned(), to.to_owned())
 }
 
+/// What `examples/envoy/envoy-mtls.yaml` changes, with these files of PEM.
+pub fn secured(certificate: &str, key: &str, ca: &str) -> Vec<Change> {
+    let example = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/examples/envoy/envoy-mtls.yaml"
+    );
+    let text = fs::read_to_string(example).unwrap();
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    let mut socket: String = lines.map(|line| format!("      {line}\n")).collect();
+    for (from, to) in [
+        ("/etc/envoy/tls/tls.crt", certificate),
+        ("/etc/envoy/tls/tls.key", key),
+        ("/etc/envoy/tls/ca.crt", ca),
+    ] {
+        assert!(socket.contains(from), "the example has no `{from}`");
+        socket = socket.replace(from, to);
+    }
+    let cluster = "    - name: countersign\n      type: STATIC\n";
+    let secret = "                        initial_metadata:\n                          \
+                  - { key: authorization, value: \"Basic %ENVIRONMENT(COUNTERSIGN_BASIC)%\" }\n";
+    vec![
+        change(cluster, &format!("{cluster}{socket}")),
+        change(secret, ""),
+    ]
+}
+
 impl Gateway {
     /// Before an application, asking the server at that target as this client.
     pub async fn start(target: &str, caller: &Caller, changes: &[Change]) -> Self {

@@ -1,5 +1,6 @@
 //! Envoy's Check: by itself, and behind a real Envoy with the example that users start from.
 
+mod dev;
 mod direct;
 mod gateway;
 mod outages;

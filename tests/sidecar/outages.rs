@@ -1,6 +1,6 @@
 //! Without a database, and without us: nobody gets in, nothing hangs, and it passes.
 
-use super::gateway::{Gateway, change};
+use super::gateway::{Gateway, change, secured};
 use crate::{
     faults::site::Site,
     support::server::{AUDIENCE, Caller, Deployment, settings},
@@ -190,31 +190,11 @@ async fn envoy_proves_itself_by_a_certificate() {
         ..settings()
     })
     .await;
-    let example = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/examples/envoy/envoy-mtls.yaml"
-    );
-    let socket = std::fs::read_to_string(example).unwrap();
-    let socket = socket
-        .lines()
-        .filter(|line| !line.starts_with('#'))
-        .map(|line| format!("      {line}\n"))
-        .collect::<String>()
-        .replace("/etc/envoy/tls/tls.crt", &envoys)
-        .replace("/etc/envoy/tls/tls.key", &envoys_key)
-        .replace("/etc/envoy/tls/ca.crt", &ca);
-    let changes = [
-        change(
-            "    - name: countersign\n      type: STATIC\n",
-            &format!("    - name: countersign\n      type: STATIC\n{socket}"),
-        ),
-        change(
-            "                        initial_metadata:\n                          - { key: authorization, value: \"Basic %ENVIRONMENT(COUNTERSIGN_BASIC)%\" }\n",
-            "",
-        ),
+    let mut changes = secured(&envoys, &envoys_key, &ca);
+    changes.extend([
         change("connect_timeout: 0.2s", "connect_timeout: 5s"),
         change("  timeout: 0.2s", "  timeout: 10s"),
-    ];
+    ]);
     let target = format!("http://127.0.0.1:{port}");
     let gateway = Gateway::start(&target, &at.nobody(), &changes).await;
     let issuer = at.client(&[Role::Issuer]).await;

@@ -9,6 +9,13 @@ use uuid::Uuid;
 pub(super) struct Description {
     /// Where it serves.
     pub(super) endpoint: String,
+    /// Where it serves TLS.
+    #[serde(default)]
+    pub(super) tls_endpoint: String,
+    /// Where the certificates and keys are: `ca.crt`, and of each client `<name>.crt` and
+    /// `<name>.key`.
+    #[serde(default)]
+    pub(super) tls_directory: String,
     /// The database, as the role that serves.
     pub(super) database_url: String,
     /// One client of each role.

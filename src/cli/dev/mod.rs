@@ -1,5 +1,6 @@
 //! `countersign dev`: a token authority from nothing, in one process on one port.
 
+mod certificates;
 mod description;
 pub(super) mod files;
 mod seed;
@@ -21,6 +22,7 @@ use crate::{
     },
     telemetry::Telemetry,
 };
+use certificates::Certificates;
 use clap::Args;
 use description::Description;
 use std::{
@@ -50,6 +52,9 @@ pub(super) struct DevArgs {
     /// The address to serve on; port 0 picks a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7300")]
     listen: SocketAddr,
+    /// The address to serve TLS on [default: the next port of --listen]
+    #[arg(long, value_name = "ADDRESS")]
+    tls_listen: Option<SocketAddr>,
     /// The major version of the private PostgreSQL; by default the newest on the machine
     #[arg(long, value_name = "MAJOR", conflicts_with = "database_url")]
     postgres: Option<u32>,
@@ -134,14 +139,20 @@ async fn serve(args: &DevArgs, owner: &DatabaseUrl) -> Result<(app::Bound, Descr
     let keys = args.data_dir.join("keys");
     files::make_key_file(&keys)?;
 
+    let place = args.data_dir.join("tls");
+    let certificates = Certificates::make(&place, args.listen.ip())?;
+
     let url = owner.as_role(SERVING_ROLE, &password).to_url();
-    let config = config(args, &url, &keys)?;
+    let config = config(args, &url, &keys, &certificates)?;
     let mut telemetry = Telemetry::start(&config).await?;
     let bound = app::build(&config, key_ring(&config)?, &mut telemetry).await?;
     let endpoint = format!("http://{}", bound.address());
     let known = Description::read(&args.data_dir.join("dev.json"));
     let (clients, subject) = seed::seed(bound.authority(), known.as_ref()).await?;
+    let tls_endpoint = bound.secure_address();
     let description = Description {
+        tls_endpoint: tls_endpoint.map_or_else(String::new, |at| format!("https://{at}")),
+        tls_directory: place.display().to_string(),
         public_origin: endpoint.clone(),
         endpoint,
         database_url: url.to_string(),
@@ -152,7 +163,18 @@ async fn serve(args: &DevArgs, owner: &DatabaseUrl) -> Result<(app::Bound, Descr
 }
 
 /// The configuration that `serve` would have been given.
-fn config(args: &DevArgs, url: &Zeroizing<String>, keys: &Path) -> Result<Config, Failure> {
+fn config(
+    args: &DevArgs,
+    url: &Zeroizing<String>,
+    keys: &Path,
+    certificates: &Certificates,
+) -> Result<Config, Failure> {
+    let text = |path: PathBuf| path.display().to_string();
+    let next = match args.listen.port() {
+        0 => 0,
+        port => port.wrapping_add(1),
+    };
+    let tls_listen = args.tls_listen.unwrap_or((args.listen.ip(), next).into());
     let settings = [
         ("COUNTERSIGN_LISTEN", args.listen.to_string()),
         ("COUNTERSIGN_DATABASE_URL", url.to_string()),
@@ -162,6 +184,15 @@ fn config(args: &DevArgs, url: &Zeroizing<String>, keys: &Path) -> Result<Config
             "COUNTERSIGN_DPOP_ORIGINS",
             format!("http://{}", args.listen),
         ),
+        ("COUNTERSIGN_SIDECAR_AUDIENCE", seed::AUDIENCE.to_owned()),
+        ("COUNTERSIGN_TLS_LISTEN", tls_listen.to_string()),
+        (
+            "COUNTERSIGN_TLS_CERTIFICATE_FILE",
+            text(certificates.certificate("server")),
+        ),
+        ("COUNTERSIGN_TLS_KEY_FILE", text(certificates.key("server"))),
+        ("COUNTERSIGN_TLS_CLIENT_CA_FILE", text(certificates.ca())),
+        ("COUNTERSIGN_TLS_CLIENT_CERTIFICATES", "optional".to_owned()),
         // No load balancer has to hear of the end.
         ("COUNTERSIGN_SHUTDOWN_PAUSE", "0s".to_owned()),
     ];

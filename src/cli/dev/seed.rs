@@ -1,11 +1,15 @@
 //! One client of each role, and one user: made at the first start, found at the next.
 
-use super::description::{Description, DevClient};
+use super::{
+    certificates,
+    description::{Description, DevClient},
+};
 use crate::authority::{Authority, Call};
 use crate::cli::{bootstrap, failure::Failure};
 use crate::domain::{
     caller::{Access, Claim, Role},
     clock,
+    identity::Identity,
     policy::ClientSettings,
     terms::{Audience, Scopes},
 };
@@ -15,7 +19,7 @@ use uuid::Uuid;
 /// What the clients' tokens may have.
 const SCOPES: [&str; 2] = ["read", "write"];
 /// The audience that the clients share.
-const AUDIENCE: &str = "urn:countersign:dev";
+pub(super) const AUDIENCE: &str = "urn:countersign:dev";
 
 /// The clients and the user of an earlier start, where they still stand; else new ones.
 pub(super) async fn seed(
@@ -47,6 +51,9 @@ async fn client(authority: &Authority, role: Role) -> Result<DevClient, Failure>
     let settings = ClientSettings {
         name: role.name().to_owned(),
         roles: vec![role],
+        identities: Identity::spiffe(&certificates::spiffe_id(role))
+            .into_iter()
+            .collect(),
         scopes: Scopes::trusted(SCOPES.map(str::to_owned).to_vec()),
         default_audience: audience.clone(),
         audience,

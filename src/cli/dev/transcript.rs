@@ -8,7 +8,10 @@ use std::path::Path;
 pub(super) fn print(dev: &Description, file: &Path) -> Result<(), Failure> {
     let binary = binary();
     let file = file.display();
-    let mut text = format!("Countersign serves on {}\n\n", dev.endpoint);
+    let mut text = format!(
+        "Countersign serves on {}, and on {} with certificates of {}\n\n",
+        dev.endpoint, dev.tls_endpoint, dev.tls_directory
+    );
     let mut line = |line: String| {
         text.push_str(&line);
         text.push('\n');
@@ -32,6 +35,7 @@ pub(super) fn print(dev: &Description, file: &Path) -> Result<(), Failure> {
     for command in [
         format!("--as issuer token issue --subject {subject} --scope read --with-refresh-token"),
         "--as introspector token introspect ACCESS_TOKEN".to_owned(),
+        "--as introspector check --token ACCESS_TOKEN --scope read".to_owned(),
         "--as issuer token rotate REFRESH_TOKEN".to_owned(),
         "--as issuer session revoke --session-id SESSION_ID".to_owned(),
     ] {

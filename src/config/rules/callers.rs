@@ -48,6 +48,10 @@ pub(super) fn check(values: &Values) -> Vec<Problem> {
             );
         }
     }
+    if let (Some(origin), false) = (set("tls.listen"), tls) {
+        let why = "is of no use without certificates";
+        wrong("tls.listen", origin, why.into(), "none, or certificates");
+    }
     let asked = values.get("tls.client_certificates").filter(|slot| {
         let asked = slot.value.clone().and_then(ClientCertificates::from_value);
         asked.is_some_and(|asked| asked != ClientCertificates::Off)
