@@ -293,3 +293,27 @@ async fn no_child_outlives_a_bench_that_was_killed() {
     signal(&child, Signal::SIGKILL);
     until("its children end", || processes(place.path()).is_empty()).await;
 }
+
+#[tokio::test]
+async fn through_envoy_a_check_is_measured_beside_none_and_one_that_does_nothing() {
+    let (place, results) = (place(), tempfile::tempdir().unwrap());
+    let json = results.path().join("bench.json");
+    let envoy = crate::sidecar::gateway::binary().await;
+    let words = [
+        "--only",
+        "echo",
+        "--envoy",
+        envoy.to_str().unwrap(),
+        "--json",
+    ];
+    let words = [&words[..], &[json.to_str().unwrap()]].concat();
+    let table = ok(&run(place.path(), &words).await);
+    assert!(table.contains("Countersign's check"), "{table}");
+    let report: Value = serde_json::from_str(&fs::read_to_string(json).unwrap()).unwrap();
+    let through = names(&report, "through_envoy");
+    assert_eq!(through, ["envoy", "envoy-nothing", "envoy-check"]);
+    for told in report["through_envoy"].as_array().unwrap() {
+        assert_eq!(told["errors"], 0, "{told}");
+        assert!(told["p50_us"].as_f64().unwrap() > 0.0, "{told}");
+    }
+}

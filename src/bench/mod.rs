@@ -7,6 +7,7 @@
 
 pub mod callers;
 pub mod chart;
+pub mod checks;
 pub mod population;
 pub mod process;
 pub mod report;

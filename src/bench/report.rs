@@ -223,6 +223,17 @@ pub struct Point {
     pub tally: Tally,
 }
 
+/// Latencies through Envoy at a fixed rate.
+#[derive(Debug, Clone)]
+pub struct Through {
+    /// `envoy`: no check; `envoy-nothing`: a check that always says yes; `envoy-check`: ours.
+    pub name: &'static str,
+    /// Calls a second that were due: half of what Envoy with our check reached.
+    pub rate: f64,
+    /// What came of it.
+    pub tally: Tally,
+}
+
 /// All of a run.
 #[derive(Debug, Clone)]
 pub struct Report {
@@ -238,6 +249,8 @@ pub struct Report {
     pub alone: Option<Alone>,
     /// Latency against load.
     pub points: Vec<Point>,
+    /// Through Envoy, if one was given.
+    pub through: Vec<Through>,
 }
 
 impl Report {
@@ -269,6 +282,20 @@ impl Report {
                 "rss_peak_bytes": self.rss_peak_bytes(),
             })
         });
+        let through: Vec<_> = self
+            .through
+            .iter()
+            .map(|one| {
+                json!({
+                    "name": one.name,
+                    "per_second": one.rate,
+                    "p50_us": one.tally.quantile_us(0.5),
+                    "p90_us": one.tally.quantile_us(0.9),
+                    "p99_us": one.tally.quantile_us(0.99),
+                    "errors": one.tally.errors(),
+                })
+            })
+            .collect();
         let points: Vec<_> = self
             .points
             .iter()
@@ -290,6 +317,7 @@ impl Report {
             "server": server,
             "alone": self.alone.as_ref().map(Alone::json),
             "latency_against_load": points,
+            "through_envoy": through,
         })
     }
 }

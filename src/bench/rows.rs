@@ -23,6 +23,8 @@ pub enum By {
     Database,
     /// The authority, asked for what it has.
     Authority,
+    /// The authority, asked by somebody who may check.
+    Checks,
     /// The authority, asked to write about a user's sessions.
     Sessions,
 }
@@ -61,6 +63,12 @@ pub const ROWS: &[Row] = &[
         By::Authority,
         &["echo", "pg-select", "pg-read"],
         "Introspect of a session's token",
+    ),
+    row(
+        "check",
+        By::Checks,
+        &["introspect", "echo"],
+        "Envoy's Check of a request with a session's token",
     ),
     row(
         "introspect-client",

@@ -58,7 +58,7 @@ fn values<'a>(text: &'a str, name: &str) -> Vec<&'a str> {
 }
 
 /// Envoy's binary, from the wheel that `tests/run` installs.
-async fn binary() -> &'static PathBuf {
+pub async fn binary() -> &'static PathBuf {
     static BINARY: OnceCell<PathBuf> = OnceCell::const_new();
     let find = || async {
         let python = std::env::var("COUNTERSIGN_TEST_PYTHON")

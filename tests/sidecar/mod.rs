@@ -2,7 +2,7 @@
 
 mod dev;
 mod direct;
-mod gateway;
+pub mod gateway;
 mod outages;
 mod requests;
 mod streams;

@@ -8,6 +8,14 @@ use crate::{
     shutdown::Signals,
 };
 use clap::Args;
+use envoy_types::pb::{
+    envoy::service::auth::v3::{
+        CheckRequest, CheckResponse, OkHttpResponse,
+        authorization_server::{Authorization, AuthorizationServer},
+        check_response::HttpResponse,
+    },
+    google::rpc::Status as RpcStatus,
+};
 use http::{Request, Response};
 use std::{
     convert::Infallible,
@@ -60,6 +68,7 @@ pub(in crate::cli) async fn run(args: EchoArgs) -> Result<Exit, Failure> {
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     grpc::server(grpc::Connections::with(args.max_concurrent_streams))
         .add_service(EchoService)
+        .add_service(AuthorizationServer::new(Yes))
         .serve_with_incoming_shutdown(incoming, asked)
         .await
         .map_err(|error| Failure::with_causes(Exit::Refused, &error))?;
@@ -90,6 +99,24 @@ impl Service<Request<Body>> for EchoService {
             }
             Ok(Grpc::new(ProstCodec::default()).unary(Echo, request).await)
         })
+    }
+}
+
+/// What Envoy's Check is compared with: it lets everything through.
+#[derive(Debug)]
+struct Yes;
+
+#[tonic::async_trait]
+impl Authorization for Yes {
+    async fn check(
+        &self,
+        _: tonic::Request<CheckRequest>,
+    ) -> Result<tonic::Response<CheckResponse>, Status> {
+        Ok(tonic::Response::new(CheckResponse {
+            status: Some(RpcStatus::default()),
+            http_response: Some(HttpResponse::OkResponse(OkHttpResponse::default())),
+            ..CheckResponse::default()
+        }))
     }
 }
 

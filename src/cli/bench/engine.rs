@@ -199,7 +199,9 @@ impl Engine<'_> {
         let answering = match row.by {
             By::Echo => self.echo_pid,
             By::Database => None,
-            By::Authority | By::Sessions => self.instance.and_then(|on| on.serve.pid()),
+            By::Authority | By::Checks | By::Sessions => {
+                self.instance.and_then(|on| on.serve.pid())
+            }
         };
         if let Some(pid) = answering {
             process::forget_peak(pid);

@@ -7,6 +7,7 @@ use crate::{
         callers::{
             Batches, Echoes, Introspects, Issues, Mixes, Revokes, Rotates, Subjects, Tokens,
         },
+        checks::Checks,
         population::Random,
         sessions::{Families, Opened},
         wire::Wire,
@@ -25,6 +26,8 @@ pub(super) struct Field {
     pub(super) authority: Wire,
     /// Tokens of each kind.
     pub(super) tokens: Kinds,
+    /// The audience that checks demand; none where the caller may not check.
+    pub(super) audience: Option<String>,
     /// The terms of what is issued.
     pub(super) issue: v1::IssueTokenRequest,
     /// Sessions; none where the caller may open none.
@@ -73,6 +76,12 @@ impl Field {
             "introspect-client" => introspects(&tokens.of_clients, true),
             "introspect-unknown" => introspects(&tokens.unknown, false),
             "introspect-forged" => introspects(&tokens.forged, false),
+            "check" => {
+                let audience = self.audience.as_ref()?;
+                crew(callers, |caller| {
+                    Checks::new(wire, caller, tokens.of_sessions.clone(), audience)
+                })
+            }
             "batch-introspect" => crew(callers, |caller| {
                 Batches::new(wire, caller, tokens.of_sessions.clone())
             }),

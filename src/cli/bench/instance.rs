@@ -4,6 +4,7 @@ use super::{
     BenchArgs,
     child::Serve,
     database::Database,
+    envoy::Behind,
     field::{Field, Kinds, Sessions},
     home::{Home, Kept},
     preload,
@@ -42,14 +43,14 @@ use crate::{
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use http::HeaderValue;
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 /// A role of its own, so that a server on the same PostgreSQL keeps its password.
 const SERVING_ROLE: &str = "countersign_bench_server";
 /// The scopes of every token.
 pub(super) const SCOPES: [&str; 2] = ["read", "write"];
 /// The audience of every token.
-const AUDIENCE: &str = "urn:countersign:bench";
+pub(super) const AUDIENCE: &str = "urn:countersign:bench";
 /// How long a connection to a server on this machine may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// Beyond this no kept database is of use.
@@ -177,6 +178,7 @@ impl Instance {
                 unknown: Tokens::Unknown(of()),
                 forged: Tokens::forged(self.population.key_id()),
             },
+            audience: Some(AUDIENCE.to_owned()),
             issue: IssueTokenRequest {
                 scopes: SCOPES.map(str::to_owned).to_vec(),
                 ..IssueTokenRequest::default()
@@ -192,6 +194,28 @@ impl Instance {
             }),
             concurrency: args.concurrency,
         })
+    }
+
+    /// What stands behind an Envoy.
+    pub(super) fn behind<'a>(
+        &'a self,
+        args: &BenchArgs,
+        binary: &'a Path,
+        echo: &'a str,
+    ) -> Behind<'a> {
+        let id = self.client.client_id.to_string();
+        let token = self.population.session_token(0).plaintext();
+        Behind {
+            binary,
+            echo,
+            server: &self.serve.target,
+            client: (id, self.client.client_secret.clone()),
+            token: token.reveal().to_owned(),
+            callers: args.concurrency,
+            message_bytes: args.message_bytes,
+            time: args.plan().time,
+            rounds: args.rounds,
+        }
     }
 
     /// The process of the private PostgreSQL.

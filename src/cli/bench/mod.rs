@@ -4,6 +4,7 @@ mod child;
 mod database;
 mod echo;
 mod engine;
+mod envoy;
 mod field;
 mod home;
 mod instance;
@@ -116,6 +117,10 @@ pub(super) struct BenchArgs {
     #[arg(long, value_name = "N")]
     #[arg(value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=190))]
     pg_connections: Option<usize>,
+    /// Also measure what a check adds to a request through this Envoy, on the private instance:
+    /// at half load, beside an Envoy whose check does nothing and one without a check
+    #[arg(long, value_name = "PATH")]
+    envoy: Option<PathBuf>,
     /// Make no checkpoint before each row; by default each begins after one, so that none
     /// pays for what another made dirty
     #[arg(long)]
@@ -158,6 +163,10 @@ pub(super) async fn run(args: BenchArgs, options: &CallOptions) -> Result<Exit, 
         .build()
         .map_err(|error| Failure::new(Exit::Refused, error))?;
     let target = if options.target.is_some() || options.as_client.is_some() {
+        if args.envoy.is_some() {
+            let why = "--envoy needs the private instance: leave --target and --as out";
+            return Err(Failure::Input(why.to_owned()));
+        }
         Some(target::Target::find(options, args.subject)?)
     } else {
         None
@@ -283,6 +292,14 @@ async fn on_instance(
         None
     };
     let points = plotted(args, &engine, &reports).await?;
+    let through = match &args.envoy {
+        Some(binary) => {
+            progress.says("through Envoy");
+            let behind = instance.behind(args, binary, &echo.target);
+            envoy::through(&behind, &engine.stop).await?
+        }
+        None => Vec::new(),
+    };
     let mut facts = machine::facts(args, &engine.plan);
     facts.extend(machine::database(instance).await?);
     Ok(Report {
@@ -295,6 +312,7 @@ async fn on_instance(
         }),
         alone,
         points,
+        through,
     })
 }
 

@@ -1,6 +1,6 @@
 //! The report for people.
 
-use crate::bench::report::{Alone, Report, RowReport};
+use crate::bench::report::{Alone, Report, RowReport, Through};
 use std::fmt::Write as _;
 
 const HEAD: [&str; 13] = [
@@ -49,6 +49,7 @@ pub(super) fn text(report: &Report) -> String {
     if let Some(alone) = &report.alone {
         one_alone(&mut text, alone);
     }
+    through(&mut text, &report.through);
     if let Some(server) = &report.server {
         let memory = |bytes: Option<u64>| bytes.map_or("?".to_owned(), mebibytes);
         line(
@@ -162,6 +163,35 @@ fn one_alone(text: &mut String, alone: &Alone) {
             &format!(
                 "introspect over pg-select and echo together: {:.2} ({:.2}–{:.2})",
                 ratio.median, ratio.min, ratio.max
+            ),
+        );
+    }
+}
+
+fn through(text: &mut String, rows: &[Through]) {
+    let Some(first) = rows.first() else {
+        return;
+    };
+    let rate = number(first.rate);
+    line(
+        text,
+        &format!("\nthrough Envoy, {rate} a second, half of what it reaches with our check:"),
+    );
+    for row in rows {
+        let latency = |part| number(row.tally.quantile_us(part));
+        let what = match row.name {
+            "envoy" => "no check",
+            "envoy-nothing" => "a check that does nothing",
+            _ => "Countersign's check",
+        };
+        line(
+            text,
+            &format!(
+                "{what:<26} p50 {} µs, p90 {} µs, p99 {} µs, {} errors",
+                latency(0.5),
+                latency(0.9),
+                latency(0.99),
+                row.tally.errors()
             ),
         );
     }

@@ -11,8 +11,9 @@ use super::{
 };
 use crate::{
     bench::{
-        Load, Stop, Tally, Trouble,
+        Caller as _, Load, Stop, Tally, Trouble,
         callers::{Subjects, Tokens, path},
+        checks::Checks,
         report::Report,
         rows::{By, Row},
         sessions::{Families, Opened},
@@ -145,6 +146,11 @@ impl Target {
         for row in rows {
             match row.by {
                 By::Database => left_out.push((row.name, "needs the database itself".to_owned())),
+                By::Checks if field.audience.is_none() => left_out.push((
+                    row.name,
+                    "needs a client with the role introspector, and tokens with an audience"
+                        .to_owned(),
+                )),
                 By::Sessions if field.sessions.is_none() => left_out.push((
                     row.name,
                     "give --subject, a user that sessions may be opened for".to_owned(),
@@ -172,6 +178,7 @@ impl Target {
         Ok(Report {
             facts,
             rows: reports,
+            through: Vec::new(),
             left_out,
             server: None,
             alone,
@@ -214,6 +221,10 @@ impl Target {
         }
         // Authentic, and no more alive than one that never was.
         let ended = issued(&mut issue, &IssueTokenRequest::default()).await?;
+        let audience = match ended.audience.first() {
+            Some(audience) => may_check(authority, &own[0], audience).await,
+            None => None,
+        };
         revoke_token(authority, &ended.access_token).await?;
         let forged = Tokens::forged(key_id(&ended.access_token)?);
         let of_clients = Tokens::Listed(own.into());
@@ -231,6 +242,7 @@ impl Target {
                 unknown: Tokens::Listed(Arc::new([Bytes::from(ended.access_token)])),
                 forged,
             },
+            audience,
             issue: IssueTokenRequest {
                 access_token_ttl: Some(prost_types::Duration {
                     seconds: SHORT,
@@ -247,6 +259,13 @@ impl Target {
             concurrency: args.concurrency,
         })
     }
+}
+
+/// The audience, if the caller may check requests for it.
+async fn may_check(authority: &Wire, token: &Bytes, audience: &str) -> Option<String> {
+    let one = Tokens::Listed(Arc::new([token.clone()]));
+    let mut check = Checks::new(authority, 0, one, audience);
+    check.call().await.ok().map(|()| audience.to_owned())
 }
 
 async fn issued(
