@@ -10,8 +10,10 @@ use crate::{
     purging::Purging,
     reload::{self, Reloading},
     store::{
-        BatchLimits, DatabaseUrl, InvalidUrl, PoolOptions, PurgeOptions, Store, StoreError,
-        StoreOptions, readiness,
+        BatchLimits, DatabaseFiles, DatabaseUrl, InvalidUrl, PoolOptions, PurgeOptions, Store,
+        StoreError, StoreOptions,
+        connect::{self, ConnectError},
+        readiness,
     },
     telemetry::{Page, Telemetry},
 };
@@ -39,6 +41,9 @@ pub enum AppError {
     /// The audit stream cannot be opened.
     #[error("audit.output: cannot open the audit stream: {0}")]
     Audit(#[source] std::io::Error),
+    /// A file that connections to the database need cannot be used.
+    #[error(transparent)]
+    DatabaseFiles(#[from] ConnectError),
     /// The database's URL makes no sense.
     #[error("database.url {0}")]
     Url(#[from] InvalidUrl),
@@ -76,7 +81,7 @@ pub struct Bound {
 
 /// The authority alone, for commands with database rights. Needs a running tokio runtime.
 pub fn authority(config: &Config, ring: Arc<KeyRing>) -> Result<Authority, AppError> {
-    let database = DatabaseUrl::parse(config.database.url.expose())?;
+    let database = database(config)?;
     let audit = Audit::start(audit_output(&config.audit.output)?, config.audit.buffer)
         .map_err(AppError::Audit)?;
     let traced = config.telemetry.endpoint.is_some();
@@ -91,7 +96,7 @@ pub async fn build(
     ring: Arc<KeyRing>,
     telemetry: &mut Telemetry,
 ) -> Result<Bound, AppError> {
-    let database = DatabaseUrl::parse(config.database.url.expose())?;
+    let database = database(config)?;
     let authority = Arc::new(authority(config, ring)?);
     let health = Health::new().await;
     let options = edge_options(config, telemetry.traces());
@@ -259,6 +264,20 @@ impl Bound {
             None => Ok(()),
         }
     }
+}
+
+/// The configured database; every file that belongs to it can be read.
+fn database(config: &Config) -> Result<DatabaseUrl, AppError> {
+    let settings = &config.database;
+    let files = DatabaseFiles {
+        ca: settings.ca_file.clone(),
+        certificate: settings.certificate_file.clone(),
+        key: settings.key_file.clone(),
+        password: settings.password_file.clone(),
+    };
+    let database = DatabaseUrl::with_files(settings.url.expose(), files)?;
+    connect::check_files(&database)?;
+    Ok(database)
 }
 
 fn audit_output(output: &AuditOutput) -> Result<Box<dyn Write + Send>, AppError> {

@@ -17,6 +17,7 @@ mod bench;
 mod callers;
 mod calls;
 mod cli;
+mod connecting;
 mod decision;
 mod dev;
 mod events;

@@ -68,9 +68,18 @@ settings! {
             RequiredUnless("database.url_file", "postgres://countersign@localhost/countersign");
         /// A file that holds the database's URL, instead of `database.url`: exactly one of the two.
         url_file: Option<PathBuf> = Path, Optional("/etc/countersign/database-url");
+        /// The authorities that sign the database's certificate (PEM), or `system`. Where the URL has
+        /// no `sslmode`, this means verify-full. It and the next three are read for every connection.
+        ca_file: Option<PathBuf> = Path, Optional("/etc/countersign/database/ca.crt");
+        /// A client certificate for the database (PEM).
+        certificate_file: Option<PathBuf> = Path, Optional("/etc/countersign/database/tls.crt");
+        /// The key of that certificate (PEM).
+        key_file: Option<PathBuf> = Path, Optional("/etc/countersign/database/tls.key");
+        /// The password of the role, over that of the URL.
+        password_file: Option<PathBuf> = Path, Optional("/etc/countersign/database/password");
         /// The most connections that this process holds.
         connections: usize = Integer(1..=200), Default("8");
-        /// How long opening one connection may take.
+        /// How long opening one connection may take, for each address, where the URL does not say.
         connect_timeout: Duration = Time(ms(100)..=secs(MINUTE)), Default("5s");
         /// How long a call waits for a free connection.
         acquire_timeout: Duration = Time(ms(10)..=secs(MINUTE)), Default("2s");

@@ -7,10 +7,9 @@
 use super::{
     error::StoreError,
     instruments::PoolInstruments,
-    pool::Pool,
+    pool::{Object, Pool},
     statements::{self, Statement},
 };
-use deadpool_postgres::Object;
 use std::{sync::Arc, time::Instant};
 use tokio_postgres::{Row, types::ToSql};
 

@@ -1,6 +1,7 @@
 //! What can go wrong with the database, sorted by what the caller can do.
 
-use deadpool_postgres::PoolError;
+use super::connect::ConnectError;
+use deadpool::managed::{PoolError, TimeoutType};
 use std::{error::Error as _, sync::Arc};
 use thiserror::Error;
 use tokio_postgres::error::Error as DriverError;
@@ -172,10 +173,17 @@ impl From<DriverError> for StoreError {
     }
 }
 
-impl From<PoolError> for StoreError {
-    fn from(error: PoolError) -> Self {
+impl From<ConnectError> for StoreError {
+    fn from(error: ConnectError) -> Self {
+        Self::Unavailable(Some(Box::new(error)))
+    }
+}
+
+impl From<PoolError<ConnectError>> for StoreError {
+    fn from(error: PoolError<ConnectError>) -> Self {
         match error {
-            PoolError::Timeout(deadpool_postgres::TimeoutType::Wait) => Self::Overloaded,
+            PoolError::Timeout(TimeoutType::Wait) => Self::Overloaded,
+            PoolError::Backend(error) => error.into(),
             other => Self::Unavailable(Some(Box::new(other))),
         }
     }

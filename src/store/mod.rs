@@ -25,6 +25,7 @@ mod sessions;
 mod spans;
 pub mod statements;
 mod template;
+mod tls;
 mod tokens;
 mod url;
 
@@ -35,7 +36,8 @@ pub use fence::fence;
 pub use pool::PoolOptions;
 pub use purge::{PurgeLag, PurgeOptions, Purged, Purger};
 pub use sessions::{ListQuery, ListedSession, Place, Revocation, Revoked, Rotated};
-pub use url::{DatabaseUrl, InvalidUrl};
+pub use tls::Mode;
+pub use url::{DatabaseFiles, DatabaseUrl, InvalidUrl};
 
 use crate::domain::{
     caller::Claim,

@@ -98,9 +98,9 @@ impl Instance {
             serving_role: SERVING_ROLE.to_owned(),
             ..MigrateOptions::default()
         };
-        migrate::migrate(owner.config(), &options, |_| {}).await?;
+        migrate::migrate(&owner, &options, |_| {}).await?;
         let password = files::password(&home.file("serving-password"))?;
-        migrate::set_password(owner.config(), SERVING_ROLE, &password).await?;
+        migrate::set_password(&owner, SERVING_ROLE, &password).await?;
         let keys = home.file("keys");
         files::make_key_file(&keys)?;
         let ring = keyfile::load_key_file(&keys);
