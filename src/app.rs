@@ -10,8 +10,8 @@ use crate::{
     purging::Purging,
     reload::{self, Reloading},
     store::{
-        BatchLimits, DatabaseFiles, DatabaseUrl, InvalidUrl, PoolOptions, PurgeOptions, Store,
-        StoreError, StoreOptions,
+        BatchLimits, DatabaseFiles, DatabaseUrl, InvalidUrl, PoolOptions, PreparedStatements,
+        PurgeOptions, Store, StoreError, StoreOptions,
         connect::{self, ConnectError},
         readiness,
     },
@@ -303,10 +303,16 @@ fn store_options(config: &Config, url: DatabaseUrl, traced: bool) -> StoreOption
             acquire_timeout: config.database.acquire_timeout,
             statement_timeout: config.database.statement_timeout,
             lock_timeout: config.database.lock_timeout,
+            probe_timeout: config.database.probe_timeout,
+            prepared_statements: match config.database.prepared_statements {
+                config::PreparedStatements::Named => PreparedStatements::Named,
+                config::PreparedStatements::Unnamed => PreparedStatements::Unnamed,
+            },
         },
         batches: BatchLimits {
             max_calls: config.batch.max_calls,
             max_waiting: config.batch.max_waiting,
+            max_wait: config.batch.max_wait,
             in_flight: config.batch.in_flight,
             patience: config.database.lock_timeout,
             traced,

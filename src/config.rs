@@ -23,7 +23,9 @@ mod value;
 #[cfg(test)]
 mod tests;
 
-pub use choices::{AuditOutput, ClientCertificates, LogFormat, LogLevel, TlsVersion};
+pub use choices::{
+    AuditOutput, ClientCertificates, LogFormat, LogLevel, PreparedStatements, TlsVersion,
+};
 pub use environment::process_environment;
 pub use error::{ConfigError, Origin, Problem};
 pub use flags::{Flags, add_flags, read_flags};

@@ -3,7 +3,8 @@ INSERT INTO countersign.client
     (client_id, name, roles, scopes, audience, default_audience, introspection_audience,
      access_token_ttl_ms, session_ttl_ms, idle_timeout_ms, rotation_grace_ms,
      sessions_per_user, session_limit_policy)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+VALUES ($1::uuid, $2::text, $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint,
+        $9::bigint, $10::bigint, $11::bigint, $12::int, $13::text)
 ON CONFLICT (client_id) DO NOTHING
 RETURNING
     client_id, name, roles, scopes, audience, default_audience, introspection_audience,

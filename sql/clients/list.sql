@@ -5,6 +5,6 @@ SELECT
     access_token_ttl_ms, session_ttl_ms, idle_timeout_ms, rotation_grace_ms, sessions_per_user,
     session_limit_policy, disabled_at, not_before, created_at, updated_at
 FROM countersign.client
-WHERE client_id > $1
+WHERE client_id > $1::uuid
 ORDER BY client_id
 LIMIT 1001

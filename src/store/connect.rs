@@ -43,6 +43,9 @@ pub enum ConnectError {
     /// The client's certificate and its key do not fit, or are of no kind that we know.
     #[error("database.certificate_file and database.key_file: {0}")]
     Identity(#[source] rustls::Error),
+    /// Nobody was asked.
+    #[error("a new connection was refused a moment ago")]
+    Again,
     /// The URL names no host.
     #[error("database.url names no host")]
     NoHost,
@@ -97,10 +100,11 @@ impl ConnectError {
         matches!(self, Self::File { .. } | Self::Identity(_) | Self::NoHost)
     }
 
-    /// It keeps new connections out, and those that stand go on: credentials are refused, a file
-    /// is of no use, or there are too many connections.
+    /// It keeps new connections out, and those that stand go on: credentials or certificates are
+    /// refused, a file is of no use, or there are too many connections.
     pub fn spares_others(&self) -> bool {
         self.is_ours()
+            || matches!(self, Self::Tls { .. } | Self::Again)
             || self
                 .code()
                 .is_some_and(|code| code.starts_with("28") || code == "53300")
@@ -113,7 +117,7 @@ impl ConnectError {
             Self::Tls { .. } => 4,
             Self::Driver { source, .. } if source.code().is_some() => 3,
             Self::ReadOnly(_) => 2,
-            Self::Unresolved { .. } | Self::Silent(_) | Self::Driver { .. } => 1,
+            Self::Again | Self::Unresolved { .. } | Self::Silent(_) | Self::Driver { .. } => 1,
         }
     }
 }

@@ -12,9 +12,13 @@ pub enum StoreError {
     /// The database cannot be reached, or the connection broke.
     #[error("the database is not available")]
     Unavailable(#[source] Option<Box<dyn std::error::Error + Send + Sync>>),
+    /// The database is known to be away; nothing was sent to it, or nobody waits any more for
+    /// what was.
+    #[error("the database is known to be away")]
+    Down,
     /// The connection broke after COMMIT was sent; whether it counts is unknown.
     #[error("the connection broke while committing")]
-    InDoubt(#[source] DriverError),
+    InDoubt(#[source] Option<DriverError>),
     /// The tables are not there yet.
     #[error("the database is not migrated yet")]
     NotMigrated(#[source] DriverError),
@@ -69,6 +73,7 @@ impl StoreError {
         match self.root() {
             Self::Contention(_) | Self::Conflict(_) | Self::RowCount { .. } => true,
             Self::Unavailable(_)
+            | Self::Down
             | Self::InDoubt(_)
             | Self::NotMigrated(_)
             | Self::Overloaded
@@ -84,6 +89,7 @@ impl StoreError {
     pub fn kind(&self) -> &'static str {
         match self.root() {
             Self::Unavailable(_) => "unavailable",
+            Self::Down => "down",
             Self::InDoubt(_) => "in_doubt",
             Self::NotMigrated(_) => "not_migrated",
             Self::Contention(_) => "contention",

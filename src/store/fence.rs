@@ -24,6 +24,6 @@ pub async fn fence(url: &DatabaseUrl) -> Result<DateTime<Utc>, StoreError> {
     client
         .batch_execute(statements::COMMIT.text)
         .await
-        .map_err(StoreError::InDoubt)?;
+        .map_err(|error| StoreError::InDoubt(Some(error)))?;
     Ok(not_before)
 }

@@ -113,7 +113,7 @@ async fn durability(
     allow_asynchronous_commit: bool,
 ) -> Result<Verdict, tokio_postgres::Error> {
     let statement = statements::AUTHORITY_READ;
-    let row = client.query_one(statement.text, &[]).await?;
+    let row = client.query_typed_one(statement.text, &[]).await?;
     let mut columns = Columns::of(&row, statement.name);
     let read = |columns: &mut Columns<'_>| -> Result<(bool, String), super::StoreError> {
         let _: i32 = columns.take()?;

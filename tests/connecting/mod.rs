@@ -1,5 +1,6 @@
 //! The door to the database: TLS, credentials that change, and several servers.
 
+mod pgbouncer;
 mod rotating;
 mod secured;
 

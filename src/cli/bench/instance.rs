@@ -35,7 +35,7 @@ use crate::{
     keyfile,
     proto::v1::IssueTokenRequest,
     store::{
-        DatabaseUrl, PoolOptions, StoreError,
+        DatabaseUrl, PoolOptions, PreparedStatements, StoreError,
         bench::{Baselines, Observer, Terms},
         migrate::{self, MigrateOptions},
     },
@@ -358,6 +358,8 @@ fn pool(config: &Config, url: DatabaseUrl, connections: Option<usize>) -> PoolOp
         acquire_timeout: Duration::from_mins(1),
         statement_timeout: config.database.statement_timeout,
         lock_timeout: config.database.lock_timeout,
+        probe_timeout: config.database.probe_timeout,
+        prepared_statements: PreparedStatements::Named,
     }
 }
 
