@@ -32,6 +32,7 @@ mod postgres;
 mod purge;
 mod races;
 mod readme;
+mod resilience;
 mod secrets;
 mod serve;
 mod statements;

@@ -1,8 +1,8 @@
 //! Every promise, while everything breaks: two server processes over one PostgreSQL, the
 //! callers and the checker of `countersign verify`, and trouble of every kind.
 
-mod proxy;
-mod site;
+pub mod proxy;
+pub mod site;
 mod trouble;
 
 use crate::support::{figures, server::Deployment};
