@@ -18,8 +18,10 @@ use crate::{
     reload::{self, Reloading},
     sidecar,
     store::{
-        BatchLimits, DatabaseUrl, InvalidUrl, PoolOptions, PurgeOptions, Store, StoreError,
-        StoreOptions, readiness,
+        BatchLimits, DatabaseFiles, DatabaseUrl, InvalidUrl, PoolOptions, PreparedStatements,
+        PurgeOptions, Store, StoreError, StoreOptions,
+        connect::{self, ConnectError},
+        readiness,
     },
     telemetry::{Page, Telemetry},
 };
@@ -47,6 +49,9 @@ pub enum AppError {
     /// The audit stream cannot be opened.
     #[error("audit.output: cannot open the audit stream: {0}")]
     Audit(#[source] std::io::Error),
+    /// A file that connections to the database need cannot be used.
+    #[error(transparent)]
+    DatabaseFiles(#[from] ConnectError),
     /// The database's URL makes no sense.
     #[error("database.url {0}")]
     Url(#[from] InvalidUrl),
@@ -85,7 +90,7 @@ pub struct Bound {
 /// The authority behind a server that listens on this port; 0 for commands with database
 /// rights. Needs a running tokio runtime.
 pub fn authority(config: &Config, ring: Arc<KeyRing>, port: u16) -> Result<Authority, AppError> {
-    let database = DatabaseUrl::parse(config.database.url.expose())?;
+    let database = database(config)?;
     let audit = Audit::start(audit_output(&config.audit.output)?, config.audit.buffer)
         .map_err(AppError::Audit)?;
     let traced = config.telemetry.endpoint.is_some();
@@ -107,7 +112,7 @@ pub async fn build(
     ring: Arc<KeyRing>,
     telemetry: &mut Telemetry,
 ) -> Result<Bound, AppError> {
-    let database = DatabaseUrl::parse(config.database.url.expose())?;
+    let database = database(config)?;
     let listening = Box::pin(listening::listen(config)).await?;
     let port = listening.address.port();
     let authority = Arc::new(authority(config, ring, port)?);
@@ -287,6 +292,20 @@ impl Bound {
     }
 }
 
+/// The configured database; every file that belongs to it can be read.
+fn database(config: &Config) -> Result<DatabaseUrl, AppError> {
+    let settings = &config.database;
+    let files = DatabaseFiles {
+        ca: settings.ca_file.clone(),
+        certificate: settings.certificate_file.clone(),
+        key: settings.key_file.clone(),
+        password: settings.password_file.clone(),
+    };
+    let database = DatabaseUrl::with_files(settings.url.expose(), files)?;
+    connect::check_files(&database)?;
+    Ok(database)
+}
+
 fn audit_output(output: &AuditOutput) -> Result<Box<dyn Write + Send>, AppError> {
     Ok(match output {
         AuditOutput::Stderr => Box::new(std::io::stderr()),
@@ -310,10 +329,16 @@ fn store_options(config: &Config, url: DatabaseUrl, traced: bool) -> StoreOption
             acquire_timeout: config.database.acquire_timeout,
             statement_timeout: config.database.statement_timeout,
             lock_timeout: config.database.lock_timeout,
+            probe_timeout: config.database.probe_timeout,
+            prepared_statements: match config.database.prepared_statements {
+                config::PreparedStatements::Named => PreparedStatements::Named,
+                config::PreparedStatements::Unnamed => PreparedStatements::Unnamed,
+            },
         },
         batches: BatchLimits {
             max_calls: config.batch.max_calls,
             max_waiting: config.batch.max_waiting,
+            max_wait: config.batch.max_wait,
             in_flight: config.batch.in_flight,
             patience: config.database.lock_timeout,
             traced,

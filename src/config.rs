@@ -24,7 +24,8 @@ mod value;
 mod tests;
 
 pub use choices::{
-    AuditOutput, ClientCertificates, LogFormat, LogLevel, Nonces, ReplayMemory, TlsVersion,
+    AuditOutput, ClientCertificates, LogFormat, LogLevel, Nonces, PreparedStatements, ReplayMemory,
+    TlsVersion,
 };
 pub use environment::process_environment;
 pub use error::{ConfigError, Origin, Problem};

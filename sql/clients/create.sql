@@ -4,7 +4,9 @@ INSERT INTO countersign.client
      access_token_ttl_ms, session_ttl_ms, idle_timeout_ms, rotation_grace_ms,
      sessions_per_user, session_limit_policy, bearer_allowed, dpop_required,
      dpop_nonce_required)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+VALUES ($1::uuid, $2::text, $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint,
+        $9::bigint, $10::bigint, $11::bigint, $12::int, $13::text, $14::boolean, $15::boolean,
+        $16::boolean)
 ON CONFLICT (client_id) DO NOTHING
 RETURNING
     client_id, name, roles, scopes, audience, default_audience, introspection_audience,

@@ -29,7 +29,7 @@ SET disabled_at = CASE $2::boolean
                 )
         ) END
     )
-WHERE c.client_id = $1
+WHERE c.client_id = $1::uuid
 RETURNING
     client_id, name, roles, scopes, audience, default_audience, introspection_audience,
     access_token_ttl_ms, session_ttl_ms, idle_timeout_ms, rotation_grace_ms, sessions_per_user,

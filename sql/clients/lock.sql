@@ -6,5 +6,5 @@ SELECT
     session_limit_policy, bearer_allowed, dpop_required, dpop_nonce_required, disabled_at,
     not_before, created_at, updated_at
 FROM countersign.client
-WHERE client_id = $1
+WHERE client_id = $1::uuid
 FOR UPDATE

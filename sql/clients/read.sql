@@ -5,4 +5,4 @@ SELECT
     session_limit_policy, bearer_allowed, dpop_required, dpop_nonce_required, disabled_at,
     not_before, created_at, updated_at
 FROM countersign.client
-WHERE client_id = $1
+WHERE client_id = $1::uuid

@@ -5,7 +5,7 @@ WITH due AS MATERIALIZED (
     FROM countersign.dpop_proof p
     WHERE p.expires_at < statement_timestamp()
     ORDER BY p.expires_at
-    LIMIT $1
+    LIMIT $1::bigint
     FOR UPDATE SKIP LOCKED
 )
 DELETE FROM countersign.dpop_proof p

@@ -122,5 +122,18 @@ statement (step, ord, object, text) AS (
         SELECT FROM pg_catalog.pg_db_role_setting g
         JOIN pg_catalog.pg_database b ON b.oid = g.setdatabase AND b.datname = current_database()
         WHERE g.setrole = s.role AND w.setting || '=' || w.value = ANY (g.setconfig))
+    UNION ALL
+    -- Timeouts for sessions that cannot have their own; who set others, keeps them.
+    SELECT 11, w.ord::int, $1,
+           format('ALTER ROLE %I IN DATABASE %I SET %I = %s', $1, current_database(), w.setting, w.ms)
+    FROM serving s
+    CROSS JOIN (VALUES (1, 'statement_timeout', 5000), (2, 'lock_timeout', 2000),
+                       (3, 'idle_in_transaction_session_timeout', 5000)) AS w (ord, setting, ms)
+    WHERE NOT EXISTS (
+        SELECT FROM pg_catalog.pg_db_role_setting g
+        LEFT JOIN pg_catalog.pg_database b ON b.oid = g.setdatabase
+        CROSS JOIN unnest(g.setconfig) AS c (pair)
+        WHERE g.setrole = s.role AND (g.setdatabase = 0 OR b.datname = current_database())
+          AND starts_with(c.pair, w.setting || '='))
 )
 SELECT step, object, text FROM statement ORDER BY step, ord

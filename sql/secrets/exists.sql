@@ -1,3 +1,3 @@
 -- secrets.exists
 -- Whether the client ever had the secret, live or retired.
-SELECT FROM countersign.client_secret WHERE client_id = $1 AND secret_id = $2
+SELECT FROM countersign.client_secret WHERE client_id = $1::uuid AND secret_id = $2::uuid

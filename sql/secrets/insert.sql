@@ -1,3 +1,3 @@
 -- secrets.insert
 INSERT INTO countersign.client_secret (secret_id, client_id, digest, key_id)
-VALUES ($1, $2, $3, $4)
+VALUES ($1::uuid, $2::uuid, $3::bytea, $4::bigint)

@@ -26,7 +26,7 @@ CROSS JOIN countersign.authority a
 JOIN auth.refresh_session s ON s.user_id = n.user_id
 JOIN countersign.session_grant g ON g.session_id = s.jti
 JOIN countersign.client c ON c.client_id = g.client_id
-WHERE n.subject = $1
+WHERE n.subject = $1::uuid
     AND g.client_id = coalesce($2::uuid, g.client_id)
     AND (s.last_used_at, s.jti) < ($3::timestamptz, $4::uuid)
 ORDER BY s.last_used_at DESC, s.jti DESC

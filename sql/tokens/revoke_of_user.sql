@@ -4,7 +4,7 @@
 WITH l AS MATERIALIZED (
     SELECT t.digest
     FROM public.oauth_access_tokens t
-    WHERE t.user_id = $1
+    WHERE t.user_id = $1::uuid
         AND t.client_id = coalesce($2::uuid, t.client_id)
         AND t.metadata ? 'countersign'
         AND NOT t.metadata ? 'session_id'

@@ -22,5 +22,5 @@ SET disabled_at = CASE $2::boolean
             WHERE s.user_id = n.user_id
         )
     )
-WHERE n.subject = $1
+WHERE n.subject = $1::uuid
 RETURNING subject, disabled_at, not_before, created_at

@@ -1,4 +1,4 @@
 -- users.read
 SELECT subject, disabled_at, not_before, created_at
 FROM countersign.account
-WHERE subject = $1
+WHERE subject = $1::uuid

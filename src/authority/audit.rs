@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use opentelemetry::metrics::Counter;
 use serde::Serialize;
 use std::{
-    io::{BufWriter, Write},
+    io::Write,
     net::SocketAddr,
     sync::mpsc::{Receiver, SyncSender, sync_channel},
     thread,
@@ -113,9 +113,6 @@ impl Audit {
     /// Starts the stream into `output`, with room for `buffer` records.
     pub fn start(output: Box<dyn Write + Send>, buffer: usize) -> std::io::Result<Self> {
         let (stream, records) = sync_channel(buffer);
-        thread::Builder::new()
-            .name("audit".into())
-            .spawn(move || write(&records, output))?;
         let dropped = opentelemetry::global::meter("countersign")
             .u64_counter(AUDIT_DROPPED.name)
             .with_unit(AUDIT_DROPPED.unit)
@@ -123,6 +120,10 @@ impl Audit {
             .build();
         // From zero, so that its first step is seen.
         dropped.add(0, &[]);
+        let lost = dropped.clone();
+        thread::Builder::new()
+            .name("audit".into())
+            .spawn(move || write(&records, output, &lost))?;
         Ok(Self { stream, dropped })
     }
 
@@ -145,16 +146,28 @@ impl Audit {
 /// writing thread, at several times the cost of the record.
 const GATHERING: Duration = Duration::from_millis(1);
 
-fn write(records: &Receiver<Record>, output: Box<dyn Write + Send>) {
-    let mut output = BufWriter::new(output);
+fn write(records: &Receiver<Record>, mut output: Box<dyn Write + Send>, dropped: &Counter<u64>) {
     let mut failing = false;
+    let mut lines = Vec::new();
     while let Ok(first) = records.recv() {
         thread::sleep(GATHERING);
-        let mut written = line(&mut output, &first);
-        for record in records.try_iter() {
-            written = line(&mut output, &record).and(written);
+        if failing {
+            // Ends the line in whose midst the disk was full.
+            lines.push(b'\n');
         }
-        match (written.and_then(|()| output.flush()), failing) {
+        let mut count = 0;
+        let mut written = Ok(());
+        for record in std::iter::once(first).chain(records.try_iter()) {
+            count += 1;
+            written = line(&mut lines, &record).and(written);
+        }
+        let written = written.and_then(|()| output.write_all(&lines));
+        let written = written.and_then(|()| output.flush());
+        lines.clear();
+        if written.is_err() {
+            dropped.add(count, &[]);
+        }
+        match (written, failing) {
             (Err(error), false) => {
                 failing = true;
                 tracing::error!(%error, "the audit stream cannot be written");

@@ -66,7 +66,9 @@ pub(super) fn failure(failure: authority::Failure) -> Failure {
     let exit = match &failure {
         authority::Failure::Refused(_) => Exit::Refused,
         authority::Failure::Store(error) => match error.root() {
-            StoreError::Unavailable(_) | StoreError::NotMigrated(_) => Exit::Unreachable,
+            StoreError::Unavailable(_) | StoreError::Down | StoreError::NotMigrated(_) => {
+                Exit::Unreachable
+            }
             _ => Exit::Refused,
         },
     };

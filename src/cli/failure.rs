@@ -54,7 +54,9 @@ impl Failure {
     /// A failure of a command with database rights.
     pub fn of_store(error: &StoreError) -> Self {
         let exit = match error.root() {
-            StoreError::Unavailable(_) | StoreError::NotMigrated(_) => Exit::Unreachable,
+            StoreError::Unavailable(_) | StoreError::Down | StoreError::NotMigrated(_) => {
+                Exit::Unreachable
+            }
             _ => Exit::Refused,
         };
         Self::with_causes(exit, error)

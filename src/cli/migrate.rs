@@ -2,7 +2,7 @@
 
 use super::{exit::Exit, failure::Failure, output};
 use crate::store::{
-    DatabaseUrl,
+    DatabaseFiles, DatabaseUrl,
     catalog::Extent,
     migrate::{self, MigrateError, MigrateOptions},
 };
@@ -35,10 +35,28 @@ pub(super) struct MigrateArgs {
 /// Where the database is, for commands with database rights. There is no flag for the URL
 /// itself, since command lines are visible to everyone on the machine.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_field_names, reason = "they name the flags")]
 pub(super) struct DatabaseArgs {
     /// A file that holds the database's URL; or set `COUNTERSIGN_DATABASE_URL`
     #[arg(long, env = "COUNTERSIGN_DATABASE_URL_FILE", value_name = "PATH")]
     database_url_file: Option<PathBuf>,
+    /// The authorities that sign the database's certificate (PEM), or `system`; without
+    /// sslmode in the URL this means verify-full
+    #[arg(long, env = "COUNTERSIGN_DATABASE_CA_FILE", value_name = "PATH")]
+    database_ca_file: Option<PathBuf>,
+    /// A client certificate for the database (PEM)
+    #[arg(
+        long,
+        env = "COUNTERSIGN_DATABASE_CERTIFICATE_FILE",
+        value_name = "PATH"
+    )]
+    database_certificate_file: Option<PathBuf>,
+    /// The key of that certificate (PEM)
+    #[arg(long, env = "COUNTERSIGN_DATABASE_KEY_FILE", value_name = "PATH")]
+    database_key_file: Option<PathBuf>,
+    /// A file that holds the role's password, over that of the URL
+    #[arg(long, env = "COUNTERSIGN_DATABASE_PASSWORD_FILE", value_name = "PATH")]
+    database_password_file: Option<PathBuf>,
 }
 
 impl DatabaseArgs {
@@ -58,7 +76,13 @@ impl DatabaseArgs {
                 ));
             }
         };
-        DatabaseUrl::parse(text.trim())
+        let files = DatabaseFiles {
+            ca: self.database_ca_file.clone(),
+            certificate: self.database_certificate_file.clone(),
+            key: self.database_key_file.clone(),
+            password: self.database_password_file.clone(),
+        };
+        DatabaseUrl::with_files(text.trim(), files)
             .map_err(|error| configuration(format!("the database's URL {error}")))
     }
 }
@@ -71,7 +95,7 @@ pub(super) async fn run(args: MigrateArgs) -> Result<Exit, Failure> {
         ..MigrateOptions::default()
     };
     if args.check {
-        let report = migrate::check(url.config(), Extent::CountForeignRows).await?;
+        let report = migrate::check(&url, Extent::CountForeignRows).await?;
         output::write(report.to_string().as_bytes())?;
         return if report.is_exact() {
             output::write(b"exact: the database is as documented\n")
@@ -81,13 +105,13 @@ pub(super) async fn run(args: MigrateArgs) -> Result<Exit, Failure> {
         };
     }
     if args.dry_run {
-        for step in migrate::dry_run(url.config(), &options).await? {
+        for step in migrate::dry_run(&url, &options).await? {
             output::write(format!("{step}\n").as_bytes())?;
         }
         return Ok(Exit::Ok);
     }
     let progress = |line: &str| output::say(&format!("{line}\n"));
-    let report = migrate::migrate(url.config(), &options, progress).await?;
+    let report = migrate::migrate(&url, &options, progress).await?;
     for difference in &report.tolerated {
         output::write(format!("{difference}\n").as_bytes())?;
     }
@@ -101,6 +125,7 @@ pub(super) async fn run(args: MigrateArgs) -> Result<Exit, Failure> {
 impl From<MigrateError> for Failure {
     fn from(error: MigrateError) -> Self {
         let exit = match &error {
+            MigrateError::Files(_) => Exit::BadInput,
             MigrateError::Unreachable(_) | MigrateError::NoSuchDatabase(_) => Exit::Unreachable,
             MigrateError::WrongPassword(_) | MigrateError::InsufficientRights { .. } => {
                 Exit::Credentials

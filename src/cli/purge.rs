@@ -6,7 +6,7 @@ use super::{
     migrate::DatabaseArgs,
     output::{self, Record},
 };
-use crate::store::{PoolOptions, PurgeOptions, Purger};
+use crate::store::{PoolOptions, PreparedStatements, PurgeOptions, Purger};
 use clap::Args;
 use std::time::Duration;
 
@@ -43,6 +43,8 @@ pub(super) async fn run(args: PurgeArgs, json: bool) -> Result<Exit, Failure> {
         acquire_timeout: Duration::from_secs(10),
         statement_timeout: STATEMENT_TIMEOUT,
         lock_timeout: Duration::from_secs(10),
+        probe_timeout: Duration::from_secs(10),
+        prepared_statements: PreparedStatements::Named,
     };
     let options = PurgeOptions {
         batch: args.batch.into(),

@@ -159,6 +159,7 @@ impl From<AppError> for Failure {
             AppError::Listen { .. }
             | AppError::Certificates(_)
             | AppError::Audit(_)
+            | AppError::DatabaseFiles(_)
             | AppError::Url(_) => Exit::BadInput,
             AppError::Store(_) => Exit::Unreachable,
             AppError::Reflection(_) | AppError::Transport(_) => Exit::Refused,

@@ -34,6 +34,16 @@ words! {
 }
 
 words! {
+    /// How statements travel to the database.
+    PreparedStatements {
+        /// Prepared once a connection.
+        Named = "named",
+        /// Parsed each time.
+        Unnamed = "unnamed",
+    }
+}
+
+words! {
     /// Whether callers send certificates.
     ClientCertificates {
         /// None is asked for.

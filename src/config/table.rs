@@ -7,7 +7,8 @@
 use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use super::{
-    AuditOutput, ClientCertificates, LogFormat, LogLevel, Nonces, ReplayMemory, Secret, TlsVersion,
+    AuditOutput, ClientCertificates, LogFormat, LogLevel, Nonces, PreparedStatements, ReplayMemory,
+    Secret, TlsVersion,
     define::settings,
     setting::{
         Kind::{
@@ -68,16 +69,31 @@ settings! {
             RequiredUnless("database.url_file", "postgres://countersign@localhost/countersign");
         /// A file that holds the database's URL, instead of `database.url`: exactly one of the two.
         url_file: Option<PathBuf> = Path, Optional("/etc/countersign/database-url");
+        /// The authorities that sign the database's certificate (PEM), or `system`. Where the URL has
+        /// no `sslmode`, this means verify-full. It and the next three are read for every connection.
+        ca_file: Option<PathBuf> = Path, Optional("/etc/countersign/database/ca.crt");
+        /// A client certificate for the database (PEM).
+        certificate_file: Option<PathBuf> = Path, Optional("/etc/countersign/database/tls.crt");
+        /// The key of that certificate (PEM).
+        key_file: Option<PathBuf> = Path, Optional("/etc/countersign/database/tls.key");
+        /// The password of the role, over that of the URL.
+        password_file: Option<PathBuf> = Path, Optional("/etc/countersign/database/password");
         /// The most connections that this process holds.
         connections: usize = Integer(1..=200), Default("8");
-        /// How long opening one connection may take.
+        /// How long opening one connection may take, for each address, where the URL does not say.
         connect_timeout: Duration = Time(ms(100)..=secs(MINUTE)), Default("5s");
+        /// How long the database may be silent while work waits for it. Then calls are refused without
+        /// asking it, until it answers again.
+        probe_timeout: Duration = Time(ms(100)..=secs(MINUTE)), Default("1s");
         /// How long a call waits for a free connection.
         acquire_timeout: Duration = Time(ms(10)..=secs(MINUTE)), Default("2s");
         /// How long the database works on one statement before it gives up.
         statement_timeout: Duration = Time(ms(100)..=secs(10 * MINUTE)), Default("5s");
         /// How long one statement waits for a lock before it gives up.
         lock_timeout: Duration = Time(ms(10)..=secs(MINUTE)), Default("2s");
+        /// named, or unnamed behind PgBouncer in transaction mode: statements are parsed each time, and
+        /// the timeouts of statements are those of the serving role.
+        prepared_statements: PreparedStatements = Words(PreparedStatements::WORDS), Default("named");
         /// Serve although `synchronous_commit` is off or local.
         /// What was acknowledged, a revocation too, can then be lost.
         allow_asynchronous_commit: bool = Bool, Default("false");
@@ -184,6 +200,8 @@ settings! {
         max_calls: usize = Integer(1..=1_000), Default("128");
         /// How many calls of one kind may wait; those beyond are refused at once.
         max_waiting: usize = Integer(1..=1_000_000), Default("10000");
+        /// How long a call may wait for its batch; then it is refused before the database.
+        max_wait: Duration = Time(ms(1)..=secs(MINUTE)), Default("2s");
         /// How many batches of one kind may be in the database at once.
         in_flight: usize = Integer(1..=64), Default("2");
     }

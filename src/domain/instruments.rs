@@ -129,7 +129,7 @@ instruments! {
         "Sessions in the table, as the planner of PostgreSQL estimates them; of the whole database, absent until it was analysed.";
     /// Audit records that were dropped.
     AUDIT_DROPPED = "countersign.audit.dropped", Counter, "{record}" {}
-        "Audit records dropped because their stream could not keep up.";
+        "Audit records dropped because their stream could not keep up or could not be written.";
     /// Calls of a batch.
     BATCH_CALLS = "countersign.batch.calls", Histogram, "{call}", COUNTS
         { "kind": "introspect, issue, open, rotate or revoke" }
@@ -142,6 +142,16 @@ instruments! {
     BATCH_DEPTH = "countersign.batch.depth", Gauge, "{call}"
         { "kind": "introspect, issue, open, rotate or revoke" }
         "Calls that wait for a batch now, by kind; batch.max_waiting is the most.";
+    /// Calls that were refused before the database.
+    BATCH_SHED = "countersign.batch.shed", Counter, "{call}"
+        { "kind": "introspect, issue, open, rotate or revoke", "cause": "length or wait" }
+        "Calls refused before the database, by kind: batch.max_waiting waited already, or batch.max_wait had passed.";
+    /// Whether calls are refused because the database is away.
+    BREAKER_OPEN = "countersign.breaker.open", Gauge, "{breaker}" {}
+        "1 while the database is known to be away and calls are refused at once, 0 while they are not.";
+    /// How often that came about.
+    BREAKER_OUTAGES = "countersign.breaker.outages", Counter, "{outage}" {}
+        "How often the database was found to be away.";
     /// The pool's connections.
     POOL_CONNECTIONS = "countersign.pool.connections", Gauge, "{connection}"
         { "state": "used or idle" }

@@ -81,7 +81,7 @@ pub(super) fn of_refusal(refusal: &Refusal) -> Status {
 
 fn of_store(call: Uuid, error: &StoreError) -> Status {
     let (code, why, message) = match error {
-        StoreError::Unavailable(_) | StoreError::InDoubt(_) => (
+        StoreError::Unavailable(_) | StoreError::Down | StoreError::InDoubt(_) => (
             Code::Unavailable,
             "DATABASE_UNAVAILABLE",
             "the database is not available",
@@ -114,7 +114,10 @@ fn of_store(call: Uuid, error: &StoreError) -> Status {
         StoreError::Shared(inner) => return of_store(call, inner),
     };
     let causes = error.causes();
-    if code == Code::Internal {
+    if matches!(error, StoreError::Down | StoreError::Overloaded) {
+        // By the thousand: the breaker has said so once, and the shed calls are counted.
+        tracing::debug!(%call, reason = why, %causes, "call refused");
+    } else if code == Code::Internal {
         tracing::error!(%call, reason = why, %causes, "call failed");
     } else {
         tracing::warn!(%call, reason = why, %causes, "call failed");

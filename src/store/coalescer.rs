@@ -9,20 +9,28 @@
 //! fails for one row's sake is sent again row by row; a row that another
 //! transaction holds is tried again apart, after a pause that grows. A batch that
 //! was sent is never cancelled, whoever hangs up.
+//!
+//! Nothing waits in vain: a call that has waited too long is refused before the database,
+//! and so is one that comes while the first in the queue has. So under any load the
+//! database works on calls whose callers are still there.
+
+mod queue;
 
 use super::{
+    breaker::Breaker,
     error::StoreError,
     instruments::BatchInstruments,
     spans::{self, BatchSpans},
 };
 use opentelemetry::trace::SpanContext;
+use queue::{Queue, Shed};
 use std::{
     future::Future,
     pin::pin,
-    sync::Arc,
+    sync::{Arc, Weak},
     time::{Duration, Instant},
 };
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, oneshot};
 
 /// The pauses before another try double, up to this power of two in milliseconds: about as
 /// long as the batch takes that is in the way.
@@ -35,6 +43,8 @@ pub struct BatchLimits {
     pub max_calls: usize,
     /// Calls that wait; one more is refused.
     pub max_waiting: usize,
+    /// How long a call may wait for its batch; then it is refused.
+    pub max_wait: Duration,
     /// Batches in the database at once.
     pub in_flight: usize,
     /// How long a call is tried again before it is given up.
@@ -76,8 +86,16 @@ struct Waiting<A, B> {
 /// The queue of one kind of call.
 #[derive(Debug)]
 pub(super) struct Coalescer<A, B> {
-    queue: mpsc::Sender<Waiting<A, B>>,
+    queue: Arc<Queue<Waiting<A, B>>>,
+    breaker: Breaker,
+    instruments: Arc<BatchInstruments>,
     traced: bool,
+}
+
+impl<A, B> Drop for Coalescer<A, B> {
+    fn drop(&mut self) {
+        self.queue.close();
+    }
 }
 
 impl<A, B> Coalescer<A, B>
@@ -87,47 +105,42 @@ where
 {
     /// Starts gathering for `run`, which answers every job of a batch, in order.
     ///
-    /// `kind` names the queue in metrics.
-    pub(super) fn start<F, R>(kind: &'static str, limits: BatchLimits, run: F) -> Self
+    /// `kind` names the queue in metrics; while the breaker is open nothing waits.
+    pub(super) fn start<F, R>(
+        kind: &'static str,
+        limits: BatchLimits,
+        breaker: Breaker,
+        run: F,
+    ) -> Self
     where
         F: Fn(Vec<Job<A>>) -> R + Send + Sync + 'static,
         R: Future<Output = Result<Vec<Outcome<B>>, StoreError>> + Send + 'static,
     {
-        let (queue, mut waiting) = mpsc::channel(limits.max_waiting);
+        let queue = Arc::new(Queue::new(limits.max_waiting, limits.max_wait));
+        let instruments = Arc::new(BatchInstruments::of(kind, depth(Arc::downgrade(&queue))));
         let gathering = Arc::new(Gathering {
             run,
-            instruments: BatchInstruments::of(kind, depth(queue.downgrade())),
+            instruments: Arc::clone(&instruments),
             spans: BatchSpans::of(kind, limits.traced),
             patience: limits.patience,
-            queue: queue.downgrade(),
+            queue: Arc::downgrade(&queue),
         });
-        let in_flight = Arc::new(Semaphore::new(limits.in_flight));
-        tokio::spawn(async move {
-            // The place in flight comes first: while none is free, calls gather.
-            while let Ok(place) = Arc::clone(&in_flight).acquire_owned().await {
-                let mut batch = Vec::new();
-                if waiting.recv_many(&mut batch, limits.max_calls).await == 0 {
-                    return;
-                }
-                let gathering = Arc::clone(&gathering);
-                tokio::spawn(async move {
-                    gathering.send(batch).await;
-                    drop(place);
-                });
-            }
-        });
+        tokio::spawn(gather(Arc::clone(&queue), gathering, limits));
         Self {
             queue,
+            breaker,
+            instruments,
             traced: limits.traced,
         }
     }
 
     /// Asks, and waits for the answer.
     pub(super) async fn ask(&self, ask: A, arrived: Instant) -> Result<B, StoreError> {
+        self.breaker.check()?;
         let (answer, answered) = oneshot::channel();
         let ask = Arc::new(ask);
         self.queue
-            .try_send(Waiting {
+            .push(Waiting {
                 ask,
                 arrived,
                 attempts: 0,
@@ -135,27 +148,73 @@ where
                 span: spans::of_call(self.traced),
                 answer,
             })
-            .map_err(|_| StoreError::Overloaded)?;
-        answered.await.unwrap_or(Err(StoreError::Unavailable(None)))
+            .map_err(|shed| {
+                self.instruments.shed(shed.name(), 1);
+                StoreError::Overloaded
+            })?;
+        tokio::select! {
+            biased;
+            answer = answered => answer.unwrap_or(Err(StoreError::Unavailable(None))),
+            () = self.breaker.opened() => Err(StoreError::Down),
+        }
+    }
+}
+
+/// Sends a batch whenever there is a place in flight, until the queue is closed.
+async fn gather<A, B, F, R>(
+    queue: Arc<Queue<Waiting<A, B>>>,
+    gathering: Arc<Gathering<A, B, F>>,
+    limits: BatchLimits,
+) where
+    A: Send + Sync + 'static,
+    B: Send + 'static,
+    F: Fn(Vec<Job<A>>) -> R + Send + Sync + 'static,
+    R: Future<Output = Result<Vec<Outcome<B>>, StoreError>> + Send + 'static,
+{
+    let in_flight = Arc::new(Semaphore::new(limits.in_flight));
+    loop {
+        // The place comes first: while none is free, calls gather, and some give up.
+        let mut place = pin!(Arc::clone(&in_flight).acquire_owned());
+        let place = loop {
+            let overdue = queue.next_overdue();
+            let until = overdue.unwrap_or_else(Instant::now);
+            tokio::select! {
+                biased;
+                place = &mut place => break place,
+                () = tokio::time::sleep_until(until.into()), if overdue.is_some() => {
+                    gathering.shed(queue.overdue());
+                }
+                () = queue.changes(), if overdue.is_none() => {}
+            }
+        };
+        // Nobody closes the semaphore.
+        let (Ok(place), true) = (place, queue.fills().await) else {
+            return;
+        };
+        gathering.shed(queue.overdue());
+        let batch = queue.take(limits.max_calls);
+        if batch.is_empty() {
+            continue;
+        }
+        let gathering = Arc::clone(&gathering);
+        tokio::spawn(async move {
+            gathering.send(batch).await;
+            drop(place);
+        });
     }
 }
 
 /// How many calls wait in a queue, while it stands.
-fn depth<T: Send + 'static>(
-    queue: mpsc::WeakSender<T>,
-) -> impl Fn() -> Option<usize> + Send + Sync {
-    move || {
-        let queue = queue.upgrade()?;
-        Some(queue.max_capacity() - queue.capacity())
-    }
+fn depth<T: Send + 'static>(queue: Weak<Queue<T>>) -> impl Fn() -> Option<usize> + Send + Sync {
+    move || Some(queue.upgrade()?.len())
 }
 
 struct Gathering<A, B, F> {
     run: F,
-    instruments: BatchInstruments,
+    instruments: Arc<BatchInstruments>,
     spans: Option<BatchSpans>,
     patience: Duration,
-    queue: mpsc::WeakSender<Waiting<A, B>>,
+    queue: Weak<Queue<Waiting<A, B>>>,
 }
 
 impl<A, B, F, R> Gathering<A, B, F>
@@ -181,6 +240,17 @@ where
                 }
             }
             outcome => self.settle(batch, outcome),
+        }
+    }
+
+    /// Refuses what has waited too long.
+    fn shed(&self, overdue: Vec<Waiting<A, B>>) {
+        let there = overdue.into_iter();
+        let there = there.filter(|waiting| !waiting.answer.is_closed());
+        let refused = there.map(|waiting| waiting.answer.send(Err(StoreError::Overloaded)));
+        let refused = refused.count();
+        if refused > 0 {
+            self.instruments.shed(Shed::Wait.name(), refused as u64);
         }
     }
 
@@ -246,8 +316,7 @@ where
         waiting.attempts += 1;
         tokio::spawn(async move {
             tokio::time::sleep(pause).await;
-            // The receiver lives as long as the queue can be upgraded.
-            drop(queue.send(waiting).await);
+            queue.put_back(waiting);
         });
     }
 }

@@ -1,15 +1,389 @@
-//! The one place that connects to the database.
+//! The one door to the database: everything that talks to it connects here.
+//!
+//! Files are read anew for each connection, so that rotated certificates and passwords hold
+//! from the next one on. Where there are several addresses, the next is tried when one
+//! fails, and beside one that does not answer; the first that will do is taken.
 
-use tokio_postgres::{Client, Config, Error, NoTls};
+use super::url::DatabaseUrl;
+use crate::store::tls::Mode;
+use futures_util::{StreamExt as _, stream::FuturesUnordered};
+use std::{
+    fmt, fs, io,
+    net::IpAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use thiserror::Error;
+use tokio::task::JoinHandle;
+use tokio_postgres::{
+    Client, Config, Error as DriverError,
+    config::{Host, LoadBalanceHosts, SslMode},
+};
+use tokio_rustls::rustls;
+
+/// How long an address may be silent before the next is tried beside it (RFC 8305 section 5).
+const STAGGER: Duration = Duration::from_millis(250);
+
+/// How long one address may take, where nobody says otherwise.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Why there is no connection.
+#[derive(Debug, Error)]
+pub enum ConnectError {
+    /// A file cannot be used.
+    #[error("{setting}: {path}: {why}")]
+    File {
+        /// The setting that names it.
+        setting: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why. It quotes nothing of the file.
+        why: String,
+    },
+    /// The client's certificate and its key do not fit, or are of no kind that we know.
+    #[error("database.certificate_file and database.key_file: {0}")]
+    Identity(#[source] rustls::Error),
+    /// Nobody was asked.
+    #[error("a new connection was refused a moment ago")]
+    Again,
+    /// The URL names no host.
+    #[error("database.url names no host")]
+    NoHost,
+    /// A name has no address.
+    #[error("{host} cannot be resolved")]
+    Unresolved {
+        /// The host.
+        host: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Silence.
+    #[error("{0} does not answer in time")]
+    Silent(Place),
+    /// A standby, or a server that was made read-only.
+    #[error("{0} is read-only")]
+    ReadOnly(Place),
+    /// TLS did not come about: the server speaks none, or is not who it has to be.
+    #[error("TLS with {place} failed (sslmode={mode})")]
+    Tls {
+        /// Which server.
+        place: Place,
+        /// What was asked for.
+        mode: Mode,
+        /// Why.
+        #[source]
+        source: DriverError,
+    },
+    /// The server cannot be reached, or refuses.
+    #[error("no connection to {place}")]
+    Driver {
+        /// Which server.
+        place: Place,
+        /// Why.
+        #[source]
+        source: DriverError,
+    },
+}
+
+impl ConnectError {
+    /// What PostgreSQL itself refused with.
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Self::Driver { source, .. } => source.code().map(tokio_postgres::error::SqlState::code),
+            _ => None,
+        }
+    }
+
+    /// What this host's configuration has wrong, whatever the servers say.
+    pub fn is_ours(&self) -> bool {
+        matches!(self, Self::File { .. } | Self::Identity(_) | Self::NoHost)
+    }
+
+    /// It keeps new connections out, and those that stand go on: credentials or certificates are
+    /// refused, a file is of no use, or there are too many connections.
+    pub fn spares_others(&self) -> bool {
+        self.is_ours()
+            || matches!(self, Self::Tls { .. } | Self::Again)
+            || self
+                .code()
+                .is_some_and(|code| code.starts_with("28") || code == "53300")
+    }
+
+    /// Of several addresses that failed, the one is told that tells most.
+    fn weight(&self) -> u8 {
+        match self {
+            Self::File { .. } | Self::Identity(_) | Self::NoHost => 5,
+            Self::Tls { .. } => 4,
+            Self::Driver { source, .. } if source.code().is_some() => 3,
+            Self::ReadOnly(_) => 2,
+            Self::Again | Self::Unresolved { .. } | Self::Silent(_) | Self::Driver { .. } => 1,
+        }
+    }
+}
+
+/// Host and port, for people.
+#[derive(Debug, Clone)]
+pub struct Place {
+    host: String,
+    port: u16,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.host, self.port)
+    }
+}
 
 /// Connects, and drives the connection in a task that ends when the client is dropped.
-pub async fn connect(config: &Config) -> Result<Client, Error> {
-    let (client, connection) = config.connect(NoTls).await?;
-    tokio::spawn(async move {
-        // Whoever uses the client hears of it; this is for those who use it no more.
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "a database connection ended");
+pub async fn connect(database: impl Into<DatabaseUrl>) -> Result<Client, ConnectError> {
+    open(&database.into()).await.map(|(client, _)| client)
+}
+
+/// The same, with the task.
+pub(super) async fn open(database: &DatabaseUrl) -> Result<(Client, JoinHandle<()>), ConnectError> {
+    let base = prepared(database)?;
+    let mut waiting = targets(&base).await?.into_iter();
+    let mut trying = FuturesUnordered::new();
+    trying.extend(waiting.next().map(|target| attempt(database, target)));
+    let mut told: Option<ConnectError> = None;
+    loop {
+        let more = !waiting.as_slice().is_empty();
+        tokio::select! {
+            Some(outcome) = trying.next() => match outcome {
+                Ok(connected) => return Ok(connected),
+                Err(error) => {
+                    if told.as_ref().is_none_or(|told| told.weight() < error.weight()) {
+                        told = Some(error);
+                    }
+                    trying.extend(waiting.next().map(|target| attempt(database, target)));
+                    if trying.is_empty() {
+                        return Err(told.unwrap_or(ConnectError::NoHost));
+                    }
+                }
+            },
+            () = tokio::time::sleep(STAGGER), if more => {
+                trying.extend(waiting.next().map(|target| attempt(database, target)));
+            }
+            else => return Err(told.unwrap_or(ConnectError::NoHost)),
         }
+    }
+}
+
+/// Reads every file that connections need, to name one that is of no use before any is made.
+pub fn check_files(database: &DatabaseUrl) -> Result<(), ConnectError> {
+    prepared(database)?;
+    if database.tls().mode != Mode::Disable {
+        database.tls().connector()?;
+    }
+    Ok(())
+}
+
+/// The driver's terms, with the password as its file has it now.
+fn prepared(database: &DatabaseUrl) -> Result<Config, ConnectError> {
+    let mut config = database.config().clone();
+    if let Some(path) = database.password_file() {
+        config.password(password(path)?);
+    }
+    Ok(config)
+}
+
+fn password(path: &Path) -> Result<zeroize::Zeroizing<String>, ConnectError> {
+    let failed = |why: String| ConnectError::File {
+        setting: "database.password_file",
+        path: path.to_owned(),
+        why,
+    };
+    let text = fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
+    let text = zeroize::Zeroizing::new(text);
+    match text.trim_end_matches(['\r', '\n']) {
+        "" => Err(failed("is empty".to_owned())),
+        password => Ok(zeroize::Zeroizing::new(password.to_owned())),
+    }
+}
+
+/// One address of one host.
+struct Target {
+    config: Config,
+    place: Place,
+    unix: bool,
+}
+
+/// Every address of every host, in the order of the URL or shuffled (`load_balance_hosts`).
+async fn targets(base: &Config) -> Result<Vec<Target>, ConnectError> {
+    let (hosts, addresses) = (base.get_hosts(), base.get_hostaddrs());
+    let mut targets = Vec::new();
+    let mut unresolved = None;
+    for at in 0..hosts.len().max(addresses.len()) {
+        let ports = base.get_ports();
+        let port = ports.get(at).or(ports.first()).copied().unwrap_or(5432);
+        let known = addresses.get(at).copied();
+        match (hosts.get(at), known) {
+            (Some(Host::Unix(directory)), _) => {
+                let mut config = alone(base, port);
+                config.host_path(directory);
+                targets.push(Target {
+                    config,
+                    place: Place {
+                        host: directory.display().to_string(),
+                        port,
+                    },
+                    unix: true,
+                });
+            }
+            (Some(Host::Tcp(host)), Some(address)) => {
+                targets.push(target(base, host, address, port));
+            }
+            (None, Some(address)) => {
+                targets.push(target(base, &address.to_string(), address, port));
+            }
+            (Some(Host::Tcp(host)), None) => {
+                match tokio::net::lookup_host((host.as_str(), port)).await {
+                    Ok(found) => {
+                        targets.extend(found.map(|address| target(base, host, address.ip(), port)));
+                    }
+                    Err(source) => {
+                        unresolved = Some(ConnectError::Unresolved {
+                            host: host.clone(),
+                            source,
+                        });
+                    }
+                }
+            }
+            (None, None) => {}
+        }
+    }
+    if targets.is_empty() {
+        return Err(unresolved.unwrap_or(ConnectError::NoHost));
+    }
+    if base.get_load_balance_hosts() == LoadBalanceHosts::Random {
+        fastrand::shuffle(&mut targets);
+    }
+    Ok(targets)
+}
+
+fn target(base: &Config, host: &str, address: IpAddr, port: u16) -> Target {
+    let mut config = alone(base, port);
+    config.host(host).hostaddr(address);
+    Target {
+        config,
+        place: Place {
+            host: host.to_owned(),
+            port,
+        },
+        unix: false,
+    }
+}
+
+/// The same terms without any host: the driver can only add to them.
+fn alone(base: &Config, port: u16) -> Config {
+    let mut config = Config::new();
+    config
+        .port(port)
+        .keepalives(base.get_keepalives())
+        .keepalives_idle(base.get_keepalives_idle())
+        .target_session_attrs(base.get_target_session_attrs())
+        .channel_binding(base.get_channel_binding())
+        .ssl_negotiation(base.get_ssl_negotiation());
+    base.get_user().map(|user| config.user(user));
+    base.get_password()
+        .map(|password| config.password(password));
+    base.get_dbname().map(|name| config.dbname(name));
+    base.get_options().map(|options| config.options(options));
+    base.get_application_name()
+        .map(|name| config.application_name(name));
+    base.get_keepalives_interval()
+        .map(|interval| config.keepalives_interval(interval));
+    base.get_keepalives_retries()
+        .map(|retries| config.keepalives_retries(retries));
+    base.get_tcp_user_timeout()
+        .map(|timeout| config.tcp_user_timeout(*timeout));
+    config.connect_timeout(base.get_connect_timeout().copied().unwrap_or(PATIENCE));
+    config
+}
+
+/// One connection to one address. The limit covers the handshakes too: a server that is
+/// frozen takes connections, and says nothing.
+async fn attempt(
+    database: &DatabaseUrl,
+    target: Target,
+) -> Result<(Client, JoinHandle<()>), ConnectError> {
+    let limit = target.config.get_connect_timeout().copied();
+    let connecting = shake(database, &target);
+    tokio::time::timeout(limit.unwrap_or(PATIENCE), connecting)
+        .await
+        .unwrap_or_else(|_| Err(ConnectError::Silent(target.place.clone())))
+}
+
+async fn shake(
+    database: &DatabaseUrl,
+    target: &Target,
+) -> Result<(Client, JoinHandle<()>), ConnectError> {
+    // Nobody listens in on a Unix socket, and PostgreSQL speaks no TLS there.
+    let mode = if target.unix {
+        Mode::Disable
+    } else {
+        database.tls().mode
+    };
+    let first = dial(database, target, mode).await;
+    match (mode, first) {
+        // As in libpq: to prefer TLS is to do without where it does not come about.
+        (Mode::Prefer, Err(ConnectError::Tls { .. })) => {
+            dial(database, target, Mode::Disable).await
+        }
+        (Mode::Prefer, Err(error)) if error.code() == Some("28000") => {
+            dial(database, target, Mode::Disable)
+                .await
+                .map_err(|_| error)
+        }
+        (_, first) => first,
+    }
+}
+
+async fn dial(
+    database: &DatabaseUrl,
+    target: &Target,
+    mode: Mode,
+) -> Result<(Client, JoinHandle<()>), ConnectError> {
+    let mut config = target.config.clone();
+    config.ssl_mode(match mode {
+        Mode::Disable => SslMode::Disable,
+        Mode::Prefer => SslMode::Prefer,
+        Mode::Require | Mode::VerifyCa | Mode::VerifyFull => SslMode::Require,
     });
-    Ok(client)
+    let failed = |source| sort(source, target.place.clone(), mode);
+    if mode == Mode::Disable {
+        let connected = config.connect(tokio_postgres::NoTls).await;
+        let (client, connection) = connected.map_err(failed)?;
+        Ok((client, tokio::spawn(driven(connection))))
+    } else {
+        let connected = config.connect(database.tls().connector()?).await;
+        let (client, connection) = connected.map_err(failed)?;
+        Ok((client, tokio::spawn(driven(connection))))
+    }
+}
+
+/// Drives a connection to its end.
+async fn driven(connection: impl Future<Output = Result<(), DriverError>>) {
+    // Whoever uses the client hears of it; this is for those who use it no more.
+    if let Err(error) = connection.await {
+        tracing::debug!(%error, "a database connection ended");
+    }
+}
+
+fn sort(source: DriverError, place: Place, mode: Mode) -> ConnectError {
+    // The driver keeps its kinds to itself, but for their words.
+    let read_only = std::error::Error::source(&source)
+        .is_some_and(|cause| cause.to_string() == "database does not allow writes");
+    if read_only {
+        ConnectError::ReadOnly(place)
+    } else if source.to_string() == "error performing TLS handshake" {
+        ConnectError::Tls {
+            place,
+            mode,
+            source,
+        }
+    } else {
+        ConnectError::Driver { place, source }
+    }
 }

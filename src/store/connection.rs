@@ -6,38 +6,112 @@
 
 use super::{
     error::StoreError,
-    instruments::PoolInstruments,
-    pool::Pool,
+    pool::{Object, Pool},
     statements::{self, Statement},
 };
-use deadpool_postgres::Object;
-use std::{sync::Arc, time::Instant};
-use tokio_postgres::{Row, types::ToSql};
+use deadpool_postgres::ClientWrapper;
+use std::{
+    pin::{Pin, pin},
+    sync::atomic::{AtomicBool, Ordering},
+    task::Poll,
+    time::Instant,
+};
+use tokio_postgres::{
+    Error as DriverError, Row, Statement as PreparedStatement,
+    error::SqlState,
+    types::{ToSql, Type},
+};
 
 /// Parameters of a statement.
 pub(super) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
 
 /// A pooled connection.
 pub(super) struct Connection {
-    connection: Object,
-    instruments: Arc<PoolInstruments>,
+    /// `None` only while it is dropped.
+    object: Option<Object>,
+    pool: Pool,
+    /// It must not be used again.
+    spoiled: AtomicBool,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if let Some(connection) = self.object.take()
+            && self.spoiled.load(Ordering::Relaxed)
+        {
+            // Closes it.
+            drop(Object::take(connection));
+        }
+    }
 }
 
 impl Connection {
     pub(super) async fn take(pool: &Pool) -> Result<Self, StoreError> {
         Ok(Self {
-            connection: pool.get().await?,
-            instruments: Arc::clone(pool.instruments()),
+            object: Some(pool.get().await?),
+            pool: pool.clone(),
+            spoiled: AtomicBool::new(false),
         })
+    }
+
+    fn client(&self) -> Result<&ClientWrapper, StoreError> {
+        let client = self.object.as_deref();
+        client.ok_or(StoreError::Unavailable(None))
+    }
+
+    /// Sends something, and waits for its answer: for ever, unless it turns out that nobody
+    /// is there to give one.
+    async fn answered<T>(
+        &self,
+        statement: Statement,
+        answer: impl Future<Output = Result<T, DriverError>>,
+    ) -> Result<T, Unanswered> {
+        let breaker = self.pool.breaker();
+        let (at, sent) = (Instant::now(), breaker.sent());
+        let answer = tokio::select! {
+            biased;
+            answer = answer => answer,
+            () = breaker.lost() => {
+                self.spoiled.store(true, Ordering::Relaxed);
+                return Err(Unanswered::Lost);
+            }
+        };
+        drop(sent);
+        self.pool.instruments().answered(statement, at);
+        match &answer {
+            Err(error) if error.code().is_none() => {}
+            answer => {
+                breaker.heard();
+                let read_only = answer.as_ref().err().and_then(DriverError::code);
+                if read_only == Some(&SqlState::READ_ONLY_SQL_TRANSACTION) {
+                    // The server has become a standby, or will not write any more.
+                    self.spoiled.store(true, Ordering::Relaxed);
+                }
+            }
+        }
+        answer.map_err(Unanswered::Failed)
     }
 
     /// Prepares statements that are about to travel in one flight, so that no
     /// preparation gets between them. Free but for the first time.
     pub(super) async fn prepare(&self, statements: &[Statement]) -> Result<(), StoreError> {
-        for statement in statements {
-            self.connection.prepare_cached(statement.text).await?;
+        if self.pool.unnamed().is_none() {
+            for statement in statements {
+                self.prepared(*statement).await?;
+            }
         }
         Ok(())
+    }
+
+    async fn prepared(&self, statement: Statement) -> Result<PreparedStatement, StoreError> {
+        let client = self.client()?;
+        let preparing = client.prepare_cached(statement.text);
+        let mut preparing = pin!(preparing);
+        // Known already, as nearly always, it is there at once and nothing was sent.
+        if let Poll::Ready(prepared) = poll_once(preparing.as_mut()).await {
+            return Ok(prepared?);
+        }
+        Ok(self.answered(statement, preparing).await?)
     }
 
     /// Runs a statement and returns its rows.
@@ -46,11 +120,14 @@ impl Connection {
         statement: Statement,
         params: Params<'_>,
     ) -> Result<Vec<Row>, StoreError> {
-        let prepared = self.connection.prepare_cached(statement.text).await?;
-        let sent = Instant::now();
-        let answer = self.connection.query(&prepared, params).await;
-        self.instruments.answered(statement, sent);
-        Ok(answer?)
+        if let Some(types) = self.pool.unnamed() {
+            let params = typed(params, types.of(statement));
+            let answer = self.client()?.query_typed(statement.text, &params);
+            return Ok(self.answered(statement, answer).await?);
+        }
+        let prepared = self.prepared(statement).await?;
+        let answer = self.client()?.query(&prepared, params);
+        Ok(self.answered(statement, answer).await?)
     }
 
     /// Runs a statement and returns how many rows it changed.
@@ -59,41 +136,47 @@ impl Connection {
         statement: Statement,
         params: Params<'_>,
     ) -> Result<u64, StoreError> {
-        let prepared = self.connection.prepare_cached(statement.text).await?;
-        let sent = Instant::now();
-        let answer = self.connection.execute(&prepared, params).await;
-        self.instruments.answered(statement, sent);
-        Ok(answer?)
+        if let Some(types) = self.pool.unnamed() {
+            let params = typed(params, types.of(statement));
+            let answer = self.client()?.execute_typed(statement.text, &params);
+            return Ok(self.answered(statement, answer).await?);
+        }
+        let prepared = self.prepared(statement).await?;
+        let answer = self.client()?.execute(&prepared, params);
+        Ok(self.answered(statement, answer).await?)
+    }
+
+    /// Runs a statement without parameters or rows.
+    async fn run(&self, statement: Statement) -> Result<(), Unanswered> {
+        let Some(connection) = self.object.as_deref() else {
+            return Err(Unanswered::Lost);
+        };
+        let answer = connection.batch_execute(statement.text);
+        self.answered(statement, answer).await
     }
 
     /// Opens a transaction; polled together with its first statements.
     pub(super) async fn begin(&self) -> Result<(), StoreError> {
-        let sent = Instant::now();
-        let answer = self.connection.batch_execute(statements::BEGIN.text).await;
-        self.instruments.answered(statements::BEGIN, sent);
-        Ok(answer?)
+        Ok(self.run(statements::BEGIN).await?)
     }
 
     /// Gives the rest of the transaction the time that a search through everything
     /// unexpired may need.
     pub(super) async fn allow_search(&self) -> Result<(), StoreError> {
-        let sent = Instant::now();
-        let answer = self.connection.batch_execute(statements::SEARCH.text).await;
-        self.instruments.answered(statements::SEARCH, sent);
-        Ok(answer?)
+        Ok(self.run(statements::SEARCH).await?)
     }
 
     /// Commits. Only a conflict or a constraint says for certain that nothing was
     /// committed; any other failure here leaves the commit in doubt.
     pub(super) async fn commit(&self) -> Result<(), StoreError> {
-        let sent = Instant::now();
-        let answer = self.connection.batch_execute(statements::COMMIT.text).await;
-        self.instruments.answered(statements::COMMIT, sent);
-        answer.map_err(|error| {
+        self.run(statements::COMMIT).await.map_err(|unanswered| {
+            let Unanswered::Failed(error) = unanswered else {
+                return StoreError::InDoubt(None);
+            };
             let class = error.code().map(|code| &code.code()[..2]);
             match class {
                 Some("40" | "23") => error.into(),
-                _ => StoreError::InDoubt(error),
+                _ => StoreError::InDoubt(Some(error)),
             }
         })
     }
@@ -101,15 +184,38 @@ impl Connection {
     /// Gives up a transaction. A connection that cannot even do that is closed,
     /// which does it too.
     pub(super) async fn abandon(self) {
-        if self
-            .connection
-            .batch_execute(statements::ROLLBACK.text)
-            .await
-            .is_err()
-        {
-            drop(Object::take(self.connection));
+        if self.spoiled.load(Ordering::Relaxed) || self.run(statements::ROLLBACK).await.is_err() {
+            self.spoiled.store(true, Ordering::Relaxed);
         }
     }
+}
+
+/// Why a statement has no answer.
+enum Unanswered {
+    /// It failed, or its connection broke.
+    Failed(DriverError),
+    /// There was an outage, and nobody is at the other end any more.
+    Lost,
+}
+
+impl From<Unanswered> for StoreError {
+    fn from(unanswered: Unanswered) -> Self {
+        match unanswered {
+            Unanswered::Failed(error) => error.into(),
+            Unanswered::Lost => Self::Unavailable(None),
+        }
+    }
+}
+
+/// Each parameter with its type.
+fn typed<'a>(params: Params<'a>, types: &[Type]) -> Vec<(&'a (dyn ToSql + Sync), Type)> {
+    let params = params.iter().copied();
+    params.zip(types.iter().cloned()).collect()
+}
+
+/// Polls a future once.
+async fn poll_once<F: Future>(mut future: Pin<&mut F>) -> Poll<F::Output> {
+    std::future::poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await
 }
 
 /// Runs `work` and then commits, or abandons the transaction that `work` began.

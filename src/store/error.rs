@@ -1,6 +1,7 @@
 //! What can go wrong with the database, sorted by what the caller can do.
 
-use deadpool_postgres::PoolError;
+use super::connect::ConnectError;
+use deadpool::managed::{PoolError, TimeoutType};
 use std::{error::Error as _, sync::Arc};
 use thiserror::Error;
 use tokio_postgres::error::Error as DriverError;
@@ -11,9 +12,13 @@ pub enum StoreError {
     /// The database cannot be reached, or the connection broke.
     #[error("the database is not available")]
     Unavailable(#[source] Option<Box<dyn std::error::Error + Send + Sync>>),
+    /// The database is known to be away; nothing was sent to it, or nobody waits any more for
+    /// what was.
+    #[error("the database is known to be away")]
+    Down,
     /// The connection broke after COMMIT was sent; whether it counts is unknown.
     #[error("the connection broke while committing")]
-    InDoubt(#[source] DriverError),
+    InDoubt(#[source] Option<DriverError>),
     /// The tables are not there yet.
     #[error("the database is not migrated yet")]
     NotMigrated(#[source] DriverError),
@@ -68,6 +73,7 @@ impl StoreError {
         match self.root() {
             Self::Contention(_) | Self::Conflict(_) | Self::RowCount { .. } => true,
             Self::Unavailable(_)
+            | Self::Down
             | Self::InDoubt(_)
             | Self::NotMigrated(_)
             | Self::Overloaded
@@ -83,6 +89,7 @@ impl StoreError {
     pub fn kind(&self) -> &'static str {
         match self.root() {
             Self::Unavailable(_) => "unavailable",
+            Self::Down => "down",
             Self::InDoubt(_) => "in_doubt",
             Self::NotMigrated(_) => "not_migrated",
             Self::Contention(_) => "contention",
@@ -172,10 +179,17 @@ impl From<DriverError> for StoreError {
     }
 }
 
-impl From<PoolError> for StoreError {
-    fn from(error: PoolError) -> Self {
+impl From<ConnectError> for StoreError {
+    fn from(error: ConnectError) -> Self {
+        Self::Unavailable(Some(Box::new(error)))
+    }
+}
+
+impl From<PoolError<ConnectError>> for StoreError {
+    fn from(error: PoolError<ConnectError>) -> Self {
         match error {
-            PoolError::Timeout(deadpool_postgres::TimeoutType::Wait) => Self::Overloaded,
+            PoolError::Timeout(TimeoutType::Wait) => Self::Overloaded,
+            PoolError::Backend(error) => error.into(),
             other => Self::Unavailable(Some(Box::new(other))),
         }
     }

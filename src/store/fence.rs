@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 /// Cuts off every token and session that exists, and returns the moment up to which.
 /// Needs the rights of the role that migrates.
 pub async fn fence(url: &DatabaseUrl) -> Result<DateTime<Utc>, StoreError> {
-    let client = connect::connect(url.config()).await?;
+    let client = connect::connect(url).await?;
     client.batch_execute(statements::BEGIN.text).await?;
     client
         .batch_execute(statements::AUTHORITY_FENCE_LOCK.text)
@@ -24,6 +24,6 @@ pub async fn fence(url: &DatabaseUrl) -> Result<DateTime<Utc>, StoreError> {
     client
         .batch_execute(statements::COMMIT.text)
         .await
-        .map_err(StoreError::InDoubt)?;
+        .map_err(|error| StoreError::InDoubt(Some(error)))?;
     Ok(not_before)
 }

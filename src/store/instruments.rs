@@ -5,9 +5,9 @@ use super::{
     statements::Statement,
 };
 use crate::domain::instruments::{
-    BATCH_CALLS, BATCH_DEPTH, BATCH_WAIT, DATABASE_DURATION, IDS_LEFT, Instrument,
-    POOL_CONNECTIONS, POOL_TIMEOUTS, POOL_WAITING, PURGE_FAILURES, PURGE_LAG, PURGED_ROWS,
-    SESSIONS_ESTIMATE,
+    BATCH_CALLS, BATCH_DEPTH, BATCH_SHED, BATCH_WAIT, BREAKER_OPEN, BREAKER_OUTAGES,
+    DATABASE_DURATION, IDS_LEFT, Instrument, POOL_CONNECTIONS, POOL_TIMEOUTS, POOL_WAITING,
+    PURGE_FAILURES, PURGE_LAG, PURGED_ROWS, SESSIONS_ESTIMATE,
 };
 use opentelemetry::{
     KeyValue,
@@ -73,6 +73,7 @@ pub(super) struct BatchInstruments {
     kind: [KeyValue; 1],
     calls: Histogram<u64>,
     wait: Histogram<f64>,
+    shed: Counter<u64>,
 }
 
 impl BatchInstruments {
@@ -85,6 +86,11 @@ impl BatchInstruments {
         observed(&BATCH_DEPTH, [kind.to_vec()], move || {
             depth().map(|depth| [depth as u64])
         });
+        let shed = counter(&BATCH_SHED);
+        for cause in ["length", "wait"] {
+            // From zero, so that its first step is seen.
+            shed.add(0, &[kind[0].clone(), KeyValue::new("cause", cause)]);
+        }
         Self {
             kind,
             calls: meter()
@@ -94,7 +100,15 @@ impl BatchInstruments {
                 .with_boundaries(BATCH_CALLS.bounds.to_vec())
                 .build(),
             wait: seconds(&BATCH_WAIT),
+            shed,
         }
+    }
+
+    /// Calls were refused, because of the queue's length or of their wait.
+    pub(super) fn shed(&self, cause: &'static str, calls: u64) {
+        let [kind] = &self.kind;
+        self.shed
+            .add(calls, &[kind.clone(), KeyValue::new("cause", cause)]);
     }
 
     /// A batch goes out, with how long each of its calls has waited.
@@ -103,6 +117,30 @@ impl BatchInstruments {
         for wait in waits {
             self.wait.record(wait.as_secs_f64(), &self.kind);
         }
+    }
+}
+
+/// What a breaker measures.
+#[derive(Debug)]
+pub(super) struct BreakerInstruments {
+    open: Gauge<i64>,
+    outages: Counter<u64>,
+}
+
+impl Default for BreakerInstruments {
+    fn default() -> Self {
+        Self {
+            open: gauge(&BREAKER_OPEN),
+            outages: counter(&BREAKER_OUTAGES),
+        }
+    }
+}
+
+impl BreakerInstruments {
+    /// It opened, or closed.
+    pub(super) fn is_open(&self, open: bool) {
+        self.open.record(i64::from(open), &[]);
+        self.outages.add(u64::from(open), &[]);
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod administration;
 pub mod bench;
+mod breaker;
 mod callers;
 pub mod catalog;
 mod coalescer;
@@ -18,6 +19,7 @@ mod fence;
 mod ids;
 mod instruments;
 pub mod migrate;
+pub mod parameters;
 mod pool;
 mod proofs;
 mod purge;
@@ -26,6 +28,7 @@ mod sessions;
 mod spans;
 pub mod statements;
 mod template;
+mod tls;
 mod tokens;
 mod url;
 
@@ -33,10 +36,11 @@ pub use coalescer::BatchLimits;
 pub use directory::{ClientEntry, NewClient};
 pub use error::StoreError;
 pub use fence::fence;
-pub use pool::PoolOptions;
+pub use pool::{PoolOptions, PreparedStatements};
 pub use purge::{PurgeLag, PurgeOptions, Purged, Purger};
 pub use sessions::{ListQuery, ListedSession, Place, Revocation, Revoked, Rotated};
-pub use url::{DatabaseUrl, InvalidUrl};
+pub use tls::Mode;
+pub use url::{DatabaseFiles, DatabaseUrl, InvalidUrl};
 
 use crate::domain::{
     caller::Claim,
@@ -101,26 +105,27 @@ impl Store {
         let identities = Arc::new(Identities::default());
         let limits = options.batches;
         let shared = options.remember_proofs;
+        let breaker = || pool.breaker().clone();
 
         let (p, d) = (pool.clone(), Arc::clone(&defaults));
-        let introspections = Coalescer::start("introspect", limits, move |jobs| {
+        let introspections = Coalescer::start("introspect", limits, breaker(), move |jobs| {
             let (pool, defaults) = (p.clone(), Arc::clone(&d));
             async move { sessions::introspect(&pool, &jobs, &defaults, shared).await }
         });
         let (p, d) = (pool.clone(), Arc::clone(&defaults));
-        let rotations = Coalescer::start("rotate", limits, move |jobs| {
+        let rotations = Coalescer::start("rotate", limits, breaker(), move |jobs| {
             let (pool, defaults) = (p.clone(), Arc::clone(&d));
             async move { sessions::rotate(&pool, &jobs, &defaults).await }
         });
         let (p, d) = (pool.clone(), Arc::clone(&defaults));
-        let revocations = Coalescer::start("revoke", limits, move |jobs| {
+        let revocations = Coalescer::start("revoke", limits, breaker(), move |jobs| {
             let (pool, defaults) = (p.clone(), Arc::clone(&d));
             async move { sessions::revoke(&pool, &jobs, &defaults).await }
         });
         // Gathered apart, so that plain tokens do not wait for the work of sessions.
         let issuing = |kind| {
             let (p, d, i) = (pool.clone(), Arc::clone(&defaults), Arc::clone(&identities));
-            Coalescer::start(kind, limits, move |jobs| {
+            Coalescer::start(kind, limits, breaker(), move |jobs| {
                 let (pool, defaults, identities) = (p.clone(), Arc::clone(&d), Arc::clone(&i));
                 async move { sessions::issue(&pool, &jobs, &defaults, &identities).await }
             })
@@ -160,14 +165,15 @@ impl Store {
             .collect();
         let spans = self.spans.clone();
         let call = spans::of_call(spans.is_some());
-        let answers = spawned(async move {
-            let answers = pin!(sessions::introspect(&pool, &jobs, &defaults, None));
-            match &spans {
-                None => answers.await,
-                Some(spans) => spans.around(call.iter(), jobs.len(), answers).await,
-            }
-        })
-        .await?;
+        let answers = self
+            .spawned(async move {
+                let answers = pin!(sessions::introspect(&pool, &jobs, &defaults, None));
+                match &spans {
+                    None => answers.await,
+                    Some(spans) => spans.around(call.iter(), jobs.len(), answers).await,
+                }
+            })
+            .await?;
         Ok(answers
             .into_iter()
             .map(|outcome| match outcome {
@@ -183,8 +189,11 @@ impl Store {
         &self,
         identities: &[Identity],
     ) -> Result<Vec<(Identity, Uuid)>, StoreError> {
-        let connection = Connection::take(&self.pool).await?;
-        directory::clients_of(&connection, identities).await
+        let found = async {
+            let connection = Connection::take(&self.pool).await?;
+            directory::clients_of(&connection, identities).await
+        };
+        self.pool.breaker().guard(found).await
     }
 
     /// Issues one token, with or without a session.
@@ -229,7 +238,8 @@ impl Store {
 
     /// One page of a user's live sessions, and whether there are more.
     pub async fn list_sessions(&self, query: &ListQuery) -> Answer<(Vec<ListedSession>, bool)> {
-        sessions::list(&self.pool, query, &self.defaults).await
+        let listed = sessions::list(&self.pool, query, &self.defaults);
+        self.pool.breaker().guard(listed).await
     }
 
     /// A purge over this store's connections.
@@ -237,8 +247,17 @@ impl Store {
         Purger::new(self.pool.clone(), options)
     }
 
-    /// Reads what the database is; the cheapest proof that it can serve.
+    /// Reads what the database is; the cheapest proof that it can serve. Where it has become
+    /// read-only, what stands of connections is given up, to find the one that is not.
     pub async fn probe(&self) -> Result<Probe, StoreError> {
+        let probe = self.pool.breaker().guard(self.look()).await?;
+        if probe.read_only {
+            self.pool.breaker().renew();
+        }
+        Ok(probe)
+    }
+
+    async fn look(&self) -> Result<Probe, StoreError> {
         let connection = Connection::take(&self.pool).await?;
         let (sessions, users) = self.identities.look(&connection).await?;
         let statement = statements::AUTHORITY_READ;
@@ -260,6 +279,18 @@ impl Store {
         })
     }
 
+    /// Runs work that no caller's departure may cancel, nor an outage: it is only not waited
+    /// for any more.
+    async fn spawned<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.pool.breaker().check()?;
+        let work = tokio::spawn(work);
+        let done = async { work.await.unwrap_or(Err(StoreError::Unavailable(None))) };
+        self.pool.breaker().guard(done).await
+    }
+
     /// Does the work, and again while other transactions get in its way.
     async fn patiently<T, F, R>(&self, work: F) -> Result<T, StoreError>
     where
@@ -268,7 +299,7 @@ impl Store {
         R: Future<Output = Result<T, StoreError>> + Send + 'static,
     {
         let patience = self.patience;
-        spawned(async move {
+        self.spawned(async move {
             let started = Instant::now();
             let mut pause = Duration::from_millis(1);
             loop {
@@ -300,15 +331,6 @@ pub struct Probe {
     pub session_ids_left: i64,
     /// Ids that are left for users.
     pub user_ids_left: i64,
-}
-
-/// Runs work that no caller's departure may cancel.
-async fn spawned<T: Send + 'static>(
-    work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
-) -> Result<T, StoreError> {
-    tokio::spawn(work)
-        .await
-        .unwrap_or(Err(StoreError::Unavailable(None)))
 }
 
 /// Gives a row count its meaning.

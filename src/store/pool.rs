@@ -1,11 +1,29 @@
 //! The pool of connections, and what it measures.
 
-use super::{error::StoreError, instruments::PoolInstruments, url::DatabaseUrl};
-use deadpool_postgres::{
-    Manager, ManagerConfig, Object, PoolError, RecyclingMethod, Runtime, TimeoutType,
+use super::{
+    breaker::Breaker,
+    connect::{self, ConnectError},
+    error::StoreError,
+    instruments::PoolInstruments,
+    parameters::ParameterTypes,
+    url::DatabaseUrl,
 };
-use std::{sync::Arc, time::Duration};
-use tokio_postgres::NoTls;
+use deadpool::{
+    Runtime,
+    managed::{self, Metrics, PoolError, RecycleError, RecycleResult, TimeoutType},
+};
+use deadpool_postgres::ClientWrapper;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+use tokio_postgres::config::TargetSessionAttrs;
+
+/// How often a connection that stands is looked for while none can be added.
+const ANOTHER_LOOK: Duration = Duration::from_millis(2);
+
+/// How long none is tried after one was refused for reasons that are ours.
+const RESPITE: Duration = Duration::from_millis(250);
 
 /// How connections are made.
 #[derive(Debug)]
@@ -22,17 +40,39 @@ pub struct PoolOptions {
     pub statement_timeout: Duration,
     /// How long a statement may wait for a lock.
     pub lock_timeout: Duration,
+    /// How long the database may be silent, while work waits for it, before it is away.
+    pub probe_timeout: Duration,
+    /// How statements travel.
+    pub prepared_statements: PreparedStatements,
+}
+
+/// How statements travel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PreparedStatements {
+    /// Prepared once a connection, under a name.
+    Named,
+    /// Parsed each time, without a name. Nothing depends on a session then, its settings
+    /// included, so that `PgBouncer` may give each transaction another one.
+    Unnamed,
 }
 
 /// The pool.
 #[derive(Debug, Clone)]
 pub(super) struct Pool {
-    connections: deadpool_postgres::Pool,
+    connections: managed::Pool<Manager>,
+    acquire_timeout: Duration,
+    breaker: Breaker,
+    unnamed: Option<Arc<ParameterTypes>>,
     instruments: Arc<PoolInstruments>,
 }
 
 impl Pool {
-    fn new(connections: deadpool_postgres::Pool) -> Self {
+    fn new(
+        connections: managed::Pool<Manager>,
+        acquire_timeout: Duration,
+        breaker: Breaker,
+        unnamed: Option<Arc<ParameterTypes>>,
+    ) -> Self {
         // The last look may come after the pool's end.
         let weak = Arc::new(connections.weak());
         let instruments = PoolInstruments::of(move || {
@@ -45,18 +85,58 @@ impl Pool {
         });
         Self {
             connections,
+            acquire_timeout,
+            breaker,
+            unnamed,
             instruments: Arc::new(instruments),
         }
     }
 
-    /// A connection, within `acquire_timeout`.
+    /// A connection, within `acquire_timeout`. Where none can be added, as while credentials
+    /// are being rotated, one of those that stand is waited for.
+    ///
+    /// While the database is known to be away it is refused at once.
     pub(super) async fn get(&self) -> Result<Object, StoreError> {
-        self.connections.get().await.map_err(|error| {
-            if matches!(error, PoolError::Timeout(TimeoutType::Wait)) {
-                self.instruments.timed_out();
+        self.breaker.check()?;
+        tokio::select! {
+            biased;
+            connection = self.wait_for_one() => connection,
+            // One that is being made may be to nobody.
+            () = self.breaker.lost() => Err(StoreError::Unavailable(None)),
+        }
+    }
+
+    async fn wait_for_one(&self) -> Result<Object, StoreError> {
+        let until = Instant::now() + self.acquire_timeout;
+        loop {
+            match self.connections.get().await {
+                Ok(connection) => return Ok(connection),
+                Err(PoolError::Backend(error))
+                    if error.spares_others()
+                        && self.connections.status().size > 0
+                        && Instant::now() < until =>
+                {
+                    tokio::time::sleep(ANOTHER_LOOK).await;
+                }
+                Err(error) => {
+                    if matches!(error, PoolError::Timeout(TimeoutType::Wait)) {
+                        self.instruments.timed_out();
+                    }
+                    self.breaker.suspect();
+                    return Err(error.into());
+                }
             }
-            error.into()
-        })
+        }
+    }
+
+    /// Where statements have no names, the types that they are sent with.
+    pub(super) fn unnamed(&self) -> Option<&ParameterTypes> {
+        self.unnamed.as_deref()
+    }
+
+    /// The breaker before it.
+    pub(super) fn breaker(&self) -> &Breaker {
+        &self.breaker
     }
 
     /// What it measures.
@@ -65,36 +145,95 @@ impl Pool {
     }
 }
 
-/// Opens the pool; connections are made when they are needed.
+/// Makes connections through the one door.
+#[derive(Debug)]
+pub(super) struct Manager {
+    database: DatabaseUrl,
+    breaker: Breaker,
+    /// When a connection was last refused that may be let in later.
+    refused: Mutex<Option<Instant>>,
+}
+
+/// A connection of the pool, which goes back when it is dropped.
+pub(super) type Object = managed::Object<Manager>;
+
+impl managed::Manager for Manager {
+    type Type = ClientWrapper;
+    type Error = ConnectError;
+
+    async fn create(&self) -> Result<ClientWrapper, ConnectError> {
+        let refused = || self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        if refused().is_some_and(|at| at.elapsed() < RESPITE) {
+            return Err(ConnectError::Again);
+        }
+        match connect::open(&self.database).await {
+            Ok((client, task)) => {
+                *refused() = None;
+                Ok(ClientWrapper::new(client, task))
+            }
+            Err(error) => {
+                if error.spares_others() {
+                    *refused() = Some(Instant::now());
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn recycle(
+        &self,
+        client: &mut ClientWrapper,
+        metrics: &Metrics,
+    ) -> RecycleResult<ConnectError> {
+        if metrics.created < self.breaker.renewed() {
+            return Err(RecycleError::message("it is from before an outage"));
+        }
+        if client.is_closed() {
+            return Err(RecycleError::message("the connection ended"));
+        }
+        Ok(())
+    }
+}
+
+/// Opens the pool; connections are made when they are needed, and only to a server that
+/// takes writes: what a standby answers may be of yesterday.
 pub(super) fn open(options: PoolOptions) -> Result<Pool, StoreError> {
-    let mut config = options.url.config().clone();
     let settings = format!(
         "-c statement_timeout={} -c lock_timeout={} -c idle_in_transaction_session_timeout={}",
         options.statement_timeout.as_millis(),
         options.lock_timeout.as_millis(),
         options.statement_timeout.as_millis(),
     );
-    let settings = match config.get_options() {
-        Some(own) => format!("{settings} {own}"),
-        None => settings,
+    let database = options.url.map(|config| {
+        // PgBouncer refuses a session's options: the timeouts are those of the role then.
+        if options.prepared_statements == PreparedStatements::Named {
+            config.options(match config.get_options() {
+                Some(own) => format!("{settings} {own}"),
+                None => settings,
+            });
+        }
+        if config.get_connect_timeout().is_none() {
+            config.connect_timeout(options.connect_timeout);
+        }
+        config
+            .application_name("countersign")
+            .target_session_attrs(TargetSessionAttrs::ReadWrite);
+    });
+    let unnamed = match options.prepared_statements {
+        PreparedStatements::Named => None,
+        PreparedStatements::Unnamed => Some(Arc::new(ParameterTypes::read())),
     };
-    config
-        .application_name("countersign")
-        .connect_timeout(options.connect_timeout)
-        .options(settings);
-    let manager = Manager::from_config(
-        config,
-        NoTls,
-        ManagerConfig {
-            recycling_method: RecyclingMethod::Fast,
-        },
-    );
-    deadpool_postgres::Pool::builder(manager)
+    let breaker = Breaker::watching(database.clone(), options.probe_timeout);
+    let manager = Manager {
+        database,
+        breaker: breaker.clone(),
+        refused: Mutex::default(),
+    };
+    managed::Pool::builder(manager)
         .max_size(options.connections)
         .wait_timeout(Some(options.acquire_timeout))
-        .create_timeout(Some(options.connect_timeout))
         .runtime(Runtime::Tokio1)
         .build()
-        .map(Pool::new)
+        .map(|pool| Pool::new(pool, options.acquire_timeout, breaker, unnamed))
         .map_err(|error| StoreError::Unavailable(Some(Box::new(error))))
 }

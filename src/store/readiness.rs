@@ -4,7 +4,7 @@
 use super::{
     catalog::{self, Extent, Severity},
     columns::Columns,
-    connect,
+    connect::{self, ConnectError},
     migrate::{self, SchemaState},
     statements,
     url::DatabaseUrl,
@@ -59,7 +59,10 @@ async fn try_examine(
     url: &DatabaseUrl,
     allow_asynchronous_commit: bool,
 ) -> Result<Verdict, tokio_postgres::Error> {
-    let mut client = connect::connect(url.config()).await?;
+    let mut client = match connect::connect(url).await {
+        Ok(client) => client,
+        Err(error) => return Ok(not_connected(&error)),
+    };
     let waiting = |why: &str| Ok(Verdict::Waiting(why.to_owned()));
     match migrate::schema_state(&mut client).await? {
         SchemaState::Current | SchemaState::Next { .. } => {}
@@ -110,7 +113,7 @@ async fn durability(
     allow_asynchronous_commit: bool,
 ) -> Result<Verdict, tokio_postgres::Error> {
     let statement = statements::AUTHORITY_READ;
-    let row = client.query_one(statement.text, &[]).await?;
+    let row = client.query_typed_one(statement.text, &[]).await?;
     let mut columns = Columns::of(&row, statement.name);
     let read = |columns: &mut Columns<'_>| -> Result<(bool, String), super::StoreError> {
         let _: i32 = columns.take()?;
@@ -145,6 +148,31 @@ fn refused(kind: RefusedKind, why: impl fmt::Display) -> Verdict {
     })
 }
 
+/// Why there is no connection. The chain says what of TLS, of which file or of which host;
+/// PostgreSQL's own words are left out.
+fn not_connected(error: &ConnectError) -> Verdict {
+    match error {
+        ConnectError::ReadOnly(_) => {
+            Verdict::Waiting("the database is a read-only standby".to_owned())
+        }
+        ConnectError::Driver { source, .. } if source.code().is_some() => of_error(source),
+        ConnectError::Driver { .. } | ConnectError::Silent(_) | ConnectError::Unresolved { .. } => {
+            Verdict::Waiting("the database cannot be reached".to_owned())
+        }
+        _ => Verdict::Waiting(chain(error)),
+    }
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        line = format!("{line}: {cause}");
+        next = cause.source();
+    }
+    line
+}
+
 fn of_error(error: &tokio_postgres::Error) -> Verdict {
     let Some(code) = error.code() else {
         return Verdict::Waiting("the database cannot be reached".to_owned());
@@ -152,7 +180,7 @@ fn of_error(error: &tokio_postgres::Error) -> Verdict {
     match code.code() {
         code if code.starts_with("28") => refused(
             RefusedKind::Credentials,
-            "the database refuses the role or its password (database.url)",
+            "the database refuses the role or its password (database.url, database.password_file)",
         ),
         "42501" => refused(
             RefusedKind::Credentials,

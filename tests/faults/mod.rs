@@ -1,7 +1,7 @@
 //! Every promise, while everything breaks: two server processes over one PostgreSQL, the
 //! callers and the checker of `countersign verify`, and trouble of every kind.
 
-mod proxy;
+pub mod proxy;
 pub mod site;
 mod trouble;
 

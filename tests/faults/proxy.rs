@@ -1,4 +1,4 @@
-//! A road that can be cut: forwards TCP, and loses answers on purpose.
+//! A road that can be cut, held and slowed: forwards TCP, and loses answers on purpose.
 
 use std::{
     net::SocketAddr,
@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -31,6 +32,19 @@ struct State {
     /// Counts the times at which every connection is cut.
     cut: watch::Sender<u64>,
     losses: AtomicU64,
+    pace: watch::Sender<Pace>,
+    connections: AtomicU64,
+}
+
+/// How the road is.
+#[derive(Debug, Clone, Copy, Default)]
+struct Pace {
+    /// Nothing passes, on any connection.
+    held: bool,
+    /// What goes to the target takes so long.
+    delay: Duration,
+    /// The connections before this one lead nowhere, for ever.
+    swallowed: u64,
 }
 
 impl Proxy {
@@ -44,6 +58,8 @@ impl Proxy {
             lost_commits,
             cut: watch::Sender::new(0),
             losses: AtomicU64::new(0),
+            pace: watch::Sender::default(),
+            connections: AtomicU64::new(0),
         });
         let own = Arc::clone(&state);
         let accepting = tokio::spawn(async move {
@@ -68,6 +84,25 @@ impl Proxy {
         self.state.cut.send_modify(|times| *times += 1);
     }
 
+    /// A black hole: nothing passes, and no connection breaks.
+    pub fn hold(&self) {
+        self.state.pace.send_modify(|pace| pace.held = true);
+    }
+
+    /// Ends the hole. Connections from before stay in it, as those to a host that is gone.
+    pub fn release(&self) {
+        let next = self.state.connections.load(Ordering::Relaxed);
+        self.state.pace.send_modify(|pace| {
+            pace.held = false;
+            pace.swallowed = next;
+        });
+    }
+
+    /// Makes everything to the target take so long.
+    pub fn slow(&self, delay: Duration) {
+        self.state.pace.send_modify(|pace| pace.delay = delay);
+    }
+
     /// Commits whose answer was lost.
     pub fn losses(&self) -> u64 {
         self.state.losses.load(Ordering::Relaxed)
@@ -88,6 +123,8 @@ async fn forward(mut near: TcpStream, state: Arc<State>) {
     };
     let _ = (near.set_nodelay(true), far.set_nodelay(true));
     let mut cut = state.cut.subscribe();
+    let number = state.connections.fetch_add(1, Ordering::Relaxed);
+    let mut pace = state.pace.subscribe();
     let mut up = vec![0; 64 << 10];
     let mut down = vec![0; 64 << 10];
     let mut loses = false;
@@ -99,7 +136,15 @@ async fn forward(mut near: TcpStream, state: Arc<State>) {
                 let sent = &up[..length];
                 loses = sent.windows(COMMIT.len()).any(|text| text == COMMIT)
                     && fastrand::u64(..1000) < state.lost_commits;
-                if far.write_all(sent).await.is_err() {
+                if !passes(&mut pace, &mut cut, number, true).await {
+                    return;
+                }
+                // What came meanwhile belongs to the same flight.
+                let mut all = length;
+                while let Ok(more @ 1..) = near.try_read(&mut up[all..]) {
+                    all += more;
+                }
+                if far.write_all(&up[..all]).await.is_err() {
                     return;
                 }
             }
@@ -110,10 +155,35 @@ async fn forward(mut near: TcpStream, state: Arc<State>) {
                     state.losses.fetch_add(1, Ordering::Relaxed);
                     return;
                 }
-                if near.write_all(&down[..length]).await.is_err() {
+                if !passes(&mut pace, &mut cut, number, false).await
+                    || near.write_all(&down[..length]).await.is_err()
+                {
                     return;
                 }
             }
         }
     }
+}
+
+/// Waits until something may pass; false: the connection was cut meanwhile.
+async fn passes(
+    pace: &mut watch::Receiver<Pace>,
+    cut: &mut watch::Receiver<u64>,
+    number: u64,
+    up: bool,
+) -> bool {
+    let free = async {
+        let now = pace
+            .wait_for(|pace| !pace.held && number >= pace.swallowed)
+            .await;
+        now.map(|now| now.delay).unwrap_or_default()
+    };
+    let delay = tokio::select! {
+        _ = cut.changed() => return false,
+        delay = free => delay,
+    };
+    if up && !delay.is_zero() {
+        tokio::time::sleep(delay).await;
+    }
+    true
 }

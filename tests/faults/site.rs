@@ -20,8 +20,8 @@ use tokio::process::{Child, Command};
 use tokio_postgres::{Client, NoTls};
 use tonic::transport::Channel;
 
-const ROLE: &str = "countersign_faults";
-const PASSWORD: &str = "only-for-this-test";
+pub const ROLE: &str = "countersign_faults";
+pub const PASSWORD: &str = "only-for-this-test";
 
 /// What a server runs with beside its place.
 pub type Settings<'a> = &'a [(&'a str, &'a str)];
@@ -125,18 +125,7 @@ impl Site {
 
     /// The first admin, made by the command for it.
     pub async fn admin(&self) -> Authorization {
-        let made = Command::new(env!("CARGO_BIN_EXE_countersign"))
-            .args(["client", "bootstrap", "--json"])
-            .env_clear()
-            .envs(self.servers[0].command.iter().cloned())
-            .output()
-            .await
-            .unwrap();
-        let made: serde_json::Value = serde_json::from_slice(&made.stdout).unwrap();
-        let text = |name: &str| made[name].as_str().unwrap().to_owned();
-        let pair = format!("{}:{}", text("client_id"), text("client_secret"));
-        let pair = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, pair);
-        format!("Basic {pair}").parse().unwrap()
+        bootstrap(&self.servers[0].command).await
     }
 
     /// A channel to each server, over its road; connects when it is used, and again.
@@ -165,13 +154,36 @@ impl Server {
         self.child = spawn(&self.command, &self.log);
     }
 
+    /// The process.
+    pub fn pid(&self) -> u32 {
+        self.child.id().unwrap()
+    }
+
     /// What it has logged, in all its lives.
     pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap()
     }
 }
 
-fn spawn(command: &[(String, String)], log: &Path) -> Child {
+/// The first admin of a server with these variables.
+pub async fn bootstrap(command: &[(String, String)]) -> Authorization {
+    let made = Command::new(env!("CARGO_BIN_EXE_countersign"))
+        .args(["client", "bootstrap", "--json"])
+        .env_clear()
+        .envs(command.iter().cloned())
+        .output()
+        .await
+        .unwrap();
+    let told = String::from_utf8_lossy(&made.stderr);
+    let made: serde_json::Value = serde_json::from_slice(&made.stdout).expect(&told);
+    let text = |name: &str| made[name].as_str().unwrap().to_owned();
+    let pair = format!("{}:{}", text("client_id"), text("client_secret"));
+    let pair = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, pair);
+    format!("Basic {pair}").parse().unwrap()
+}
+
+/// A server process with these variables.
+pub fn spawn(command: &[(String, String)], log: &Path) -> Child {
     let log = File::options().create(true).append(true).open(log).unwrap();
     Command::new(env!("CARGO_BIN_EXE_countersign"))
         .arg("serve")

@@ -80,7 +80,8 @@ async fn the_serving_role_does_what_serving_needs() {
     );
     assert_eq!(
         text(&serving, &settings).await,
-        "{enable_seqscan=off,jit=off,plan_cache_mode=force_generic_plan}"
+        "{enable_seqscan=off,jit=off,plan_cache_mode=force_generic_plan,statement_timeout=5000,\
+         lock_timeout=2000,idle_in_transaction_session_timeout=5000}"
     );
 }
 
@@ -205,6 +206,9 @@ async fn who_may_not_create_the_role_is_told_what_to_have_run() {
         ("enable_seqscan", "off"),
         ("jit", "off"),
         ("plan_cache_mode", "force_generic_plan"),
+        ("statement_timeout", "5000"),
+        ("lock_timeout", "2000"),
+        ("idle_in_transaction_session_timeout", "5000"),
     ] {
         let statement = format!(
             "ALTER ROLE {role} IN DATABASE {} SET {setting} = {value}",

@@ -18,7 +18,7 @@ use tonic::Status;
 /// Whether a call never left the client, since its connection had just been told to go away.
 /// Every implementation of gRPC tries such a call again by itself ("transparent retry"), but
 /// for tonic's.
-fn never_sent(status: &Status) -> bool {
+pub fn never_sent(status: &Status) -> bool {
     let mut cause = status.source();
     while let Some(error) = cause {
         if let Some(error) = error.downcast_ref::<hyper::Error>() {
@@ -31,7 +31,7 @@ fn never_sent(status: &Status) -> bool {
 
 /// Whether there is no server to connect to. An answer of the server, whatever its code, is
 /// none of these.
-fn not_connected(status: &Status) -> bool {
+pub fn not_connected(status: &Status) -> bool {
     let mut cause = status.source();
     while let Some(error) = cause {
         if let Some(error) = error.downcast_ref::<io::Error>() {

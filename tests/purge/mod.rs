@@ -6,7 +6,9 @@ mod due;
 mod running;
 
 use crate::support::server::Deployment;
-use countersign::store::{DatabaseUrl, PoolOptions, PurgeOptions, Purged, Purger};
+use countersign::store::{
+    DatabaseUrl, PoolOptions, PreparedStatements, PurgeOptions, Purged, Purger,
+};
 use std::time::Duration;
 
 /// A server that does not purge by itself.
@@ -23,6 +25,8 @@ fn purger(at: &Deployment, batch: usize, budget: Option<Duration>) -> Purger {
         acquire_timeout: Duration::from_secs(10),
         statement_timeout: Duration::from_secs(30),
         lock_timeout: Duration::from_secs(10),
+        probe_timeout: Duration::from_secs(10),
+        prepared_statements: PreparedStatements::Named,
     };
     Purger::open(connections, PurgeOptions { batch, budget }).unwrap()
 }

@@ -70,11 +70,13 @@ impl Process {
         }
         let file = place.path().join("countersign.toml");
         write_settings(&file, &all);
+        let own = all.iter().any(|(key, _)| key == "database.url");
+        let url = (!own).then(|| ("COUNTERSIGN_DATABASE_URL", at.serving_url()));
         let mut child = Command::new(env!("CARGO_BIN_EXE_countersign"))
             .args(["serve", "--config"])
             .arg(&file)
             .env_clear()
-            .env("COUNTERSIGN_DATABASE_URL", at.serving_url())
+            .envs(url)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

@@ -36,7 +36,7 @@ use crate::{
     keyfile,
     proto::v1::IssueTokenRequest,
     store::{
-        DatabaseUrl, PoolOptions, StoreError,
+        DatabaseUrl, PoolOptions, PreparedStatements, StoreError,
         bench::{Baselines, Observer, Terms},
         migrate::{self, MigrateOptions},
     },
@@ -99,9 +99,9 @@ impl Instance {
             serving_role: SERVING_ROLE.to_owned(),
             ..MigrateOptions::default()
         };
-        migrate::migrate(owner.config(), &options, |_| {}).await?;
+        migrate::migrate(&owner, &options, |_| {}).await?;
         let password = files::password(&home.file("serving-password"))?;
-        migrate::set_password(owner.config(), SERVING_ROLE, &password).await?;
+        migrate::set_password(&owner, SERVING_ROLE, &password).await?;
         let keys = home.file("keys");
         files::make_key_file(&keys)?;
         let ring = keyfile::load_key_file(&keys);
@@ -382,6 +382,8 @@ fn pool(config: &Config, url: DatabaseUrl, connections: Option<usize>) -> PoolOp
         acquire_timeout: Duration::from_mins(1),
         statement_timeout: config.database.statement_timeout,
         lock_timeout: config.database.lock_timeout,
+        probe_timeout: config.database.probe_timeout,
+        prepared_statements: PreparedStatements::Named,
     }
 }
 

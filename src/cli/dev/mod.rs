@@ -133,9 +133,9 @@ async fn serve(args: &DevArgs, owner: &DatabaseUrl) -> Result<(app::Bound, Descr
         serving_role: SERVING_ROLE.to_owned(),
         ..MigrateOptions::default()
     };
-    migrate::migrate(owner.config(), &options, |line| eprintln!("{line}")).await?;
+    migrate::migrate(owner, &options, |line| eprintln!("{line}")).await?;
     let password = files::password(&args.data_dir.join("serving-password"))?;
-    migrate::set_password(owner.config(), SERVING_ROLE, &password).await?;
+    migrate::set_password(owner, SERVING_ROLE, &password).await?;
     let keys = args.data_dir.join("keys");
     files::make_key_file(&keys)?;
 

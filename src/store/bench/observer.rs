@@ -20,7 +20,7 @@ pub struct Observer(Client);
 impl Observer {
     /// Connects.
     pub async fn connect(owner: &DatabaseUrl) -> Result<Self, StoreError> {
-        Ok(Self(connect(owner.config()).await?))
+        Ok(Self(connect(owner).await?))
     }
 
     /// Whether the role is a superuser.

@@ -94,12 +94,13 @@ impl Preload {
         terms: Terms,
         unchecked: bool,
     ) -> Result<Self, StoreError> {
-        let mut config = owner.config().clone();
-        if unchecked {
-            config.options("-c session_replication_role=replica");
-        }
+        let owner = owner.map(|config| {
+            if unchecked {
+                config.options("-c session_replication_role=replica");
+            }
+        });
         Ok(Self {
-            client: connect(&config).await?,
+            client: connect(&owner).await?,
             terms,
         })
     }

@@ -7,6 +7,7 @@ use tokio::sync::Notify;
 const LIMITS: BatchLimits = BatchLimits {
     max_calls: 100,
     max_waiting: 10,
+    max_wait: Duration::from_mins(1),
     in_flight: 1,
     patience: Duration::from_secs(5),
     traced: false,
@@ -32,6 +33,7 @@ fn doubling(database: &Arc<Database>, limits: BatchLimits) -> Arc<Coalescer<u32,
     Arc::new(Coalescer::start(
         "test",
         limits,
+        Breaker::closed(),
         move |jobs: Vec<Job<u32>>| {
             let database = Arc::clone(&database);
             async move {
@@ -57,7 +59,7 @@ async fn until(what: impl Fn() -> bool) {
 }
 
 fn waiting(coalescer: &Coalescer<u32, u32>) -> usize {
-    coalescer.queue.max_capacity() - coalescer.queue.capacity()
+    coalescer.queue.len()
 }
 
 #[tokio::test]
@@ -125,30 +127,35 @@ async fn a_full_queue_refuses_at_once() {
 /// A coalescer whose batches fail as a whole if they hold 13, and find 7 busy once.
 fn choosy() -> Coalescer<u32, u32> {
     let busy_once = Arc::new(Mutex::new(true));
-    Coalescer::start("test", LIMITS, move |jobs: Vec<Job<u32>>| {
-        let busy_once = Arc::clone(&busy_once);
-        async move {
-            if jobs.iter().any(|job| *job.ask == 13) {
-                let (statement, column) = ("test", 0);
-                return Err(StoreError::Corrupt {
-                    statement,
-                    column,
-                    source: None,
-                });
+    Coalescer::start(
+        "test",
+        LIMITS,
+        Breaker::closed(),
+        move |jobs: Vec<Job<u32>>| {
+            let busy_once = Arc::clone(&busy_once);
+            async move {
+                if jobs.iter().any(|job| *job.ask == 13) {
+                    let (statement, column) = ("test", 0);
+                    return Err(StoreError::Corrupt {
+                        statement,
+                        column,
+                        source: None,
+                    });
+                }
+                Ok(jobs
+                    .iter()
+                    .map(|job| {
+                        let busy = *job.ask == 7 && std::mem::take(&mut *busy_once.lock().unwrap());
+                        if busy {
+                            Outcome::Busy
+                        } else {
+                            Outcome::Done(*job.ask)
+                        }
+                    })
+                    .collect())
             }
-            Ok(jobs
-                .iter()
-                .map(|job| {
-                    let busy = *job.ask == 7 && std::mem::take(&mut *busy_once.lock().unwrap());
-                    if busy {
-                        Outcome::Busy
-                    } else {
-                        Outcome::Done(*job.ask)
-                    }
-                })
-                .collect())
-        }
-    })
+        },
+    )
 }
 
 #[tokio::test]
@@ -181,10 +188,12 @@ async fn a_row_that_stays_busy_is_given_up_when_patience_ends() {
         patience: Duration::from_millis(20),
         ..LIMITS
     };
-    let coalescer: Coalescer<u32, u32> =
-        Coalescer::start("test", limits, |jobs: Vec<Job<u32>>| async move {
-            Ok(jobs.iter().map(|_| Outcome::Busy).collect())
-        });
+    let coalescer: Coalescer<u32, u32> = Coalescer::start(
+        "test",
+        limits,
+        Breaker::closed(),
+        |jobs: Vec<Job<u32>>| async move { Ok(jobs.iter().map(|_| Outcome::Busy).collect()) },
+    );
     let given_up = coalescer.ask(1, Instant::now()).await.unwrap_err();
     assert!(matches!(given_up, StoreError::Contention(None)));
 }
@@ -193,8 +202,11 @@ async fn a_row_that_stays_busy_is_given_up_when_patience_ends() {
 async fn a_conflict_is_tried_again_and_leaves_no_doubt() {
     let doubts = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&doubts);
-    let coalescer: Coalescer<u32, u32> =
-        Coalescer::start("test", LIMITS, move |jobs: Vec<Job<u32>>| {
+    let coalescer: Coalescer<u32, u32> = Coalescer::start(
+        "test",
+        LIMITS,
+        Breaker::closed(),
+        move |jobs: Vec<Job<u32>>| {
             let seen = Arc::clone(&seen);
             async move {
                 let mut seen = seen.lock().unwrap();
@@ -204,11 +216,75 @@ async fn a_conflict_is_tried_again_and_leaves_no_doubt() {
                 }
                 Ok(vec![Outcome::Done(1)])
             }
-        });
+        },
+    );
     coalescer.ask(1, Instant::now()).await.unwrap();
     assert_eq!(
         *doubts.lock().unwrap(),
         [false, false],
         "a conflict leaves no doubt"
     );
+}
+
+#[tokio::test]
+async fn what_waited_too_long_is_refused_and_so_is_who_comes_behind_it() {
+    let database = Arc::new(Database::default());
+    let limits = BatchLimits {
+        max_wait: Duration::from_millis(100),
+        ..LIMITS
+    };
+    let coalescer = doubling(&database, limits);
+    let first = ask(&coalescer, 1);
+    database.started.notified().await;
+    // Nothing frees a place: it is refused all the same.
+    let waited = Instant::now();
+    let refused = coalescer.ask(2, Instant::now()).await;
+    assert!(matches!(refused, Err(StoreError::Overloaded)));
+    assert!(waited.elapsed() >= limits.max_wait);
+    database.go.notify_one();
+    assert_eq!(first.await.unwrap(), 2, "what was sent is not cancelled");
+    assert_eq!(*database.batches.lock().unwrap(), [vec![1]]);
+}
+
+#[test]
+fn a_queue_is_bounded_in_length_and_in_time() {
+    let queue = Queue::new(2, Duration::from_millis(50));
+    assert_eq!(queue.push(1), Ok(()));
+    assert_eq!(queue.push(2), Ok(()));
+    assert_eq!(queue.push(3), Err(Shed::Length));
+    assert!(queue.overdue().is_empty());
+    std::thread::sleep(Duration::from_millis(60));
+    assert_eq!(queue.take(1), [1]);
+    assert_eq!(
+        queue.push(3),
+        Err(Shed::Wait),
+        "behind one that has waited too long"
+    );
+    queue.put_back(4);
+    assert_eq!(queue.overdue(), [2]);
+    assert_eq!(queue.push(5), Ok(()));
+    assert_eq!(queue.take(9), [4, 5]);
+}
+
+#[tokio::test]
+async fn an_outage_refuses_who_waits_and_leaves_what_was_sent() {
+    let database = Arc::new(Database::default());
+    let coalescer = doubling(&database, LIMITS);
+    let sent = ask(&coalescer, 1);
+    database.started.notified().await;
+    let call = Arc::clone(&coalescer);
+    let waits = tokio::spawn(async move { call.ask(2, Instant::now()).await });
+    until(|| waiting(&coalescer) == 1).await;
+    coalescer.breaker.turn();
+    assert!(matches!(waits.await.unwrap(), Err(StoreError::Down)));
+    assert!(sent.await.is_err(), "its caller hears too");
+    let refused = coalescer.ask(3, Instant::now()).await;
+    assert!(matches!(refused, Err(StoreError::Down)));
+    coalescer.breaker.turn();
+    database.go.notify_one();
+    let next = ask(&coalescer, 4);
+    database.started.notified().await;
+    database.go.notify_one();
+    assert_eq!(next.await.unwrap(), 8);
+    assert_eq!(*database.batches.lock().unwrap(), [vec![1], vec![4]]);
 }

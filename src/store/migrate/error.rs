@@ -5,7 +5,7 @@ use std::{error::Error, fmt::Write as _, io};
 use thiserror::Error;
 use tokio_postgres::error::SqlState;
 
-use crate::store::catalog::Difference;
+use crate::store::{catalog::Difference, connect::ConnectError};
 
 /// The cause beneath, kept for the log.
 pub type Cause = Box<dyn Error + Send + Sync>;
@@ -16,6 +16,10 @@ pub enum MigrateError {
     /// Nothing answers there, or the connection broke, or the server takes none now.
     #[error("the database cannot be reached")]
     Unreachable(#[source] Cause),
+
+    /// A file of certificates, keys or the password cannot be used.
+    #[error(transparent)]
+    Files(ConnectError),
 
     /// The server refuses the role, or its password, or asks for one that was not given.
     #[error("the database refuses the credentials")]
@@ -111,6 +115,18 @@ impl MigrateError {
     pub(super) fn of(doing: &str, sql: &str, error: tokio_postgres::Error) -> Self {
         let trouble = Trouble::of(&error);
         Self::sorted(trouble, doing, sql, Box::new(error))
+    }
+
+    /// Sorts why there is no connection.
+    pub(super) fn of_connecting(error: ConnectError) -> Self {
+        if error.is_ours() {
+            return Self::Files(error);
+        }
+        let trouble = match &error {
+            ConnectError::Driver { source, .. } => Trouble::of(source),
+            _ => Trouble::Unreachable,
+        };
+        Self::sorted(trouble, "connect", "", Box::new(error))
     }
 
     /// Sorts an error of refinery that came while applying migrations.

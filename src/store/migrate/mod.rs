@@ -17,13 +17,14 @@ mod statement;
 
 use std::{fmt, time::Duration};
 
-use tokio_postgres::Config;
-
 pub use error::{Cause, MigrateError};
 pub use session::LOCK_KEY;
 pub use state::{SchemaState, schema_state};
 
-use super::catalog::{self, CheckReport, Difference, Extent};
+use super::{
+    catalog::{self, CheckReport, Difference, Extent},
+    url::DatabaseUrl,
+};
 
 /// How to migrate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,35 +98,45 @@ impl From<statement::Statement> for Step {
     }
 }
 
-/// Migrates the database of `config` to the newest schema of this binary.
+/// Migrates a database to the newest schema of this binary.
 ///
 /// Safe to repeat and to run at once from several places: the second waits for the first
 /// and then finds nothing to do. `progress` hears a line for each thing that is done.
 pub async fn migrate(
-    config: &Config,
+    database: impl Into<DatabaseUrl>,
     options: &MigrateOptions,
     mut progress: impl FnMut(&str) + Send,
 ) -> Result<MigrationReport, MigrateError> {
-    runner::migrate(config, options, &mut progress).await
+    runner::migrate(&database.into(), options, &mut progress).await
 }
 
 /// Gives the role that serves a password, on a server that is ours alone.
-pub async fn set_password(config: &Config, role: &str, password: &str) -> Result<(), MigrateError> {
-    let client = session::open(config).await?;
+pub async fn set_password(
+    database: impl Into<DatabaseUrl>,
+    role: &str,
+    password: &str,
+) -> Result<(), MigrateError> {
+    let client = session::open(&database.into()).await?;
     roles::set_password(&client, role, password).await
 }
 
-/// What [`migrate`] would run on the database of `config`, in order; changes nothing.
+/// What [`migrate`] would run on a database, in order; changes nothing.
 ///
 /// # Errors
 /// Those of [`migrate`] that do not come from writing, [`MigrateError::Refused`] included.
-pub async fn dry_run(config: &Config, options: &MigrateOptions) -> Result<Vec<Step>, MigrateError> {
-    runner::dry_run(config, options).await
+pub async fn dry_run(
+    database: impl Into<DatabaseUrl>,
+    options: &MigrateOptions,
+) -> Result<Vec<Step>, MigrateError> {
+    runner::dry_run(&database.into(), options).await
 }
 
-/// Checks the database of `config` against the documents; changes nothing.
-pub async fn check(config: &Config, extent: Extent) -> Result<CheckReport, MigrateError> {
-    let mut client = session::open(config).await?;
+/// Checks a database against the documents; changes nothing.
+pub async fn check(
+    database: impl Into<DatabaseUrl>,
+    extent: Extent,
+) -> Result<CheckReport, MigrateError> {
+    let mut client = session::open(&database.into()).await?;
     catalog::check(&mut client, extent)
         .await
         .map_err(|error| MigrateError::of("read the catalogue", "", error))

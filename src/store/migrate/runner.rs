@@ -1,7 +1,7 @@
 //! Runs a migration from the first look to the last, or only tells what it would run.
 
 use refinery::Runner;
-use tokio_postgres::{Client, Config};
+use tokio_postgres::Client;
 
 use super::{
     MigrateOptions, MigrationReport, Step,
@@ -11,18 +11,21 @@ use super::{
     session::{self, Attempts},
     statement::{self, Statement, brief},
 };
-use crate::store::catalog::{self, Difference, Extent, Finding, Repair, Severity};
+use crate::store::{
+    catalog::{self, Difference, Extent, Finding, Repair, Severity},
+    url::DatabaseUrl,
+};
 
 /// Where refinery remembers what it applied.
 const HISTORY_TABLE: &str = "countersign.migration_history";
 
 /// Migrates a database: see [`super::migrate`].
 pub(super) async fn migrate(
-    config: &Config,
+    database: &DatabaseUrl,
     options: &MigrateOptions,
     progress: &mut (impl FnMut(&str) + Send),
 ) -> Result<MigrationReport, MigrateError> {
-    let mut client = session::open(config).await?;
+    let mut client = session::open(database).await?;
     session::prepare(&client).await?;
     session::lock(&client, options, progress).await?;
 
@@ -66,10 +69,10 @@ pub(super) async fn migrate(
 
 /// Tells what [`migrate`] would run: see [`super::dry_run`].
 pub(super) async fn dry_run(
-    config: &Config,
+    database: &DatabaseUrl,
     options: &MigrateOptions,
 ) -> Result<Vec<Step>, MigrateError> {
-    let mut client = session::open(config).await?;
+    let mut client = session::open(database).await?;
     let pending = history::pending(&client).await?;
     let findings = examine(&mut client).await?;
     refuse(&findings)?;

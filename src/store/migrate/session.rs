@@ -4,14 +4,14 @@
 use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
-use tokio_postgres::{Client, Config, types::Type};
+use tokio_postgres::{Client, types::Type};
 
 use super::{
     MigrateOptions,
     error::{MigrateError, Trouble},
     statement::Statement,
 };
-use crate::store::connect::connect;
+use crate::store::{connect::connect, url::DatabaseUrl};
 
 /// The advisory lock that every migration of a database holds: "csmigrat" in ASCII.
 pub const LOCK_KEY: i64 = 0x6373_6D69_6772_6174;
@@ -26,14 +26,15 @@ const TRY_LOCK: &str = include_str!("../../../sql/migrate/try_lock.sql");
 const UNLOCK: &str = include_str!("../../../sql/migrate/unlock.sql");
 
 /// Connects under a name that shows in `pg_stat_activity`.
-pub(super) async fn open(config: &Config) -> Result<Client, MigrateError> {
-    let mut config = config.clone();
-    if config.get_application_name().is_none() {
-        config.application_name("countersign migrate");
-    }
-    connect(&config)
+pub(super) async fn open(database: &DatabaseUrl) -> Result<Client, MigrateError> {
+    let database = database.map(|config| {
+        if config.get_application_name().is_none() {
+            config.application_name("countersign migrate");
+        }
+    });
+    connect(&database)
         .await
-        .map_err(|error| MigrateError::of("connect", "", error))
+        .map_err(MigrateError::of_connecting)
 }
 
 /// Makes the session one for changing: names without a schema mean schema public, and no

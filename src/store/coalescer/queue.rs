@@ -1,0 +1,149 @@
+//! What waits for a batch: bounded in length, and in how long anything waits.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+use tokio::sync::Notify;
+
+/// Why something is not taken in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shed {
+    /// Too much waits already.
+    Length,
+    /// What came first has waited too long already.
+    Wait,
+}
+
+impl Shed {
+    /// As metrics name it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Length => "length",
+            Self::Wait => "wait",
+        }
+    }
+}
+
+/// A queue; first come, first served.
+pub(super) struct Queue<T> {
+    state: Mutex<State<T>>,
+    changed: Notify,
+    most: usize,
+    longest: Duration,
+}
+
+impl<T> fmt::Debug for Queue<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Queue({})", self.len())
+    }
+}
+
+struct State<T> {
+    waiting: VecDeque<(Instant, T)>,
+    closed: bool,
+}
+
+impl<T> Queue<T> {
+    /// For `most` that wait for `longest`.
+    pub(super) fn new(most: usize, longest: Duration) -> Self {
+        Self {
+            state: Mutex::new(State {
+                waiting: VecDeque::new(),
+                closed: false,
+            }),
+            changed: Notify::new(),
+            most,
+            longest,
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State<T>> {
+        // Nothing panics while it is held.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes something in, unless that would wait in vain.
+    pub(super) fn push(&self, item: T) -> Result<(), Shed> {
+        let mut state = self.state();
+        let now = Instant::now();
+        if state.waiting.len() >= self.most {
+            return Err(Shed::Length);
+        }
+        let first = state.waiting.front();
+        if first.is_some_and(|(since, _)| now.duration_since(*since) > self.longest) {
+            return Err(Shed::Wait);
+        }
+        state.waiting.push_back((now, item));
+        drop(state);
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    /// Takes back what was out already, whatever waits.
+    pub(super) fn put_back(&self, item: T) {
+        self.state().waiting.push_back((Instant::now(), item));
+        self.changed.notify_one();
+    }
+
+    /// Up to so many of those that came first.
+    pub(super) fn take(&self, most: usize) -> Vec<T> {
+        let mut state = self.state();
+        let count = state.waiting.len().min(most);
+        state.waiting.drain(..count).map(|(_, item)| item).collect()
+    }
+
+    /// Those that have waited too long.
+    pub(super) fn overdue(&self) -> Vec<T> {
+        let now = Instant::now();
+        let mut state = self.state();
+        let late = |(since, _): &(Instant, T)| now.duration_since(*since) > self.longest;
+        let count = state.waiting.partition_point(late);
+        state.waiting.drain(..count).map(|(_, item)| item).collect()
+    }
+
+    /// When the first will have waited too long.
+    pub(super) fn next_overdue(&self) -> Option<Instant> {
+        let state = self.state();
+        let (since, _) = state.waiting.front()?;
+        // A moment later, so that it is late then.
+        Some(*since + self.longest + Duration::from_millis(1))
+    }
+
+    /// How many wait.
+    pub(super) fn len(&self) -> usize {
+        self.state().waiting.len()
+    }
+
+    /// Waits until something changes; a change that nobody waited for counts.
+    pub(super) async fn changes(&self) {
+        self.changed.notified().await;
+    }
+
+    /// Waits until something is in it; false: never again.
+    pub(super) async fn fills(&self) -> bool {
+        loop {
+            {
+                let state = self.state();
+                if !state.waiting.is_empty() {
+                    return true;
+                }
+                if state.closed {
+                    return false;
+                }
+            }
+            self.changes().await;
+        }
+    }
+
+    /// Lets nobody wait any more.
+    pub(super) fn close(&self) {
+        let mut state = self.state();
+        state.closed = true;
+        state.waiting.clear();
+        drop(state);
+        self.changed.notify_one();
+    }
+}
