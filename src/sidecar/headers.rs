@@ -104,14 +104,14 @@ fn plain(name: &str) -> String {
 /// needs.
 pub fn is_header_name(text: &str) -> bool {
     let token = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    let taken = [
+    let reserved = [
         "authorization",
         "dpop",
         "host",
         "content-length",
         "connection",
     ];
-    !text.is_empty() && text.bytes().all(token) && !taken.contains(&text)
+    !text.is_empty() && text.bytes().all(token) && !reserved.contains(&text)
 }
 
 #[cfg(test)]

@@ -137,6 +137,7 @@ impl Caller {
         let message = v1::IntrospectRequest {
             token: token.to_owned(),
             token_type_hint: String::new(),
+            dpop: None,
         };
         let call = |mut client: Client, request| async move { client.introspect(request).await };
         let found = self.call(message, call);

@@ -123,7 +123,8 @@ pub fn secured(certificate: &str, key: &str, ca: &str) -> Vec<Change> {
     );
     let text = fs::read_to_string(example).unwrap();
     let lines = text.lines().filter(|line| !line.starts_with('#'));
-    let mut socket: String = lines.map(|line| format!("      {line}\n")).collect();
+    let lines: Vec<_> = lines.map(|line| format!("      {line}")).collect();
+    let mut socket = lines.join("\n") + "\n";
     for (from, to) in [
         ("/etc/envoy/tls/tls.crt", certificate),
         ("/etc/envoy/tls/tls.key", key),

@@ -37,18 +37,13 @@ pub(super) fn check(values: &Values) -> Vec<Problem> {
         }
     }
     for key in ["sidecar.scopes", "sidecar.any_scope", "sidecar.principals"] {
-        if let Some((entries, origin)) = list(values, key) {
-            if let Some(bad) = entries
+        if let Some((entries, origin)) = list(values, key)
+            && let Some(bad) = entries
                 .iter()
                 .find(|entry| entry.contains(char::is_whitespace))
-            {
-                wrong(
-                    key,
-                    origin.clone(),
-                    format!("{bad:?} has a space"),
-                    "one word an entry",
-                );
-            }
+        {
+            let why = format!("{bad:?} has a space");
+            wrong(key, origin.clone(), why, "one word an entry");
         }
     }
     let mut names: Vec<&str> = Vec::new();

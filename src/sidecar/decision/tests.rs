@@ -78,7 +78,7 @@ fn requirements() -> Vec<Result<Requirement, Doubt>> {
         let bit = |at: u8| bits & (1 << at) != 0;
         let words = |wanted: bool, words: &[&str]| -> Vec<String> {
             let words = words.iter().map(ToString::to_string);
-            wanted.then(|| words.collect()).unwrap_or_default()
+            if wanted { words.collect() } else { Vec::new() }
         };
         all.push(Ok(Requirement {
             audience: Some("urn:own".into()),
