@@ -323,3 +323,33 @@ async fn the_workload_behind_envoy_can_be_demanded_and_is_told_to_the_audit_stre
         assert_eq!(told, other);
     }
 }
+
+/// The example for Envoy Gateway says only what there is to say.
+#[test]
+fn the_keys_of_the_examples_are_keys() {
+    let root = env!("CARGO_MANIFEST_DIR");
+    let read = |file: &str| std::fs::read_to_string(format!("{root}/examples/{file}")).unwrap();
+    let policy = read("envoy-gateway/security-policy.yaml");
+    let said: Vec<(String, String)> = policy
+        .split("- name: ")
+        .filter(|entry| entry.contains("type: Value"))
+        .map(|entry| {
+            let value = entry.split("value: ").nth(1).unwrap();
+            let line = |text: &str| text.lines().next().unwrap().to_owned();
+            (line(entry), line(value))
+        })
+        .collect();
+    assert_eq!(said.len(), 2, "{said:?}");
+    let requirement = sidecar::Requirement::default().of_route(said).unwrap();
+    assert!(requirement.audience.is_some() && !requirement.scopes.is_empty());
+    for open in [
+        policy,
+        read("istio/ext-authz.yaml"),
+        read("envoy/envoy.yaml"),
+    ] {
+        for line in open.lines().map(|line| line.trim_start_matches(['#', ' '])) {
+            assert!(!line.starts_with("failOpen: true"), "{line}");
+            assert!(!line.starts_with("failure_mode_allow: true"), "{line}");
+        }
+    }
+}
