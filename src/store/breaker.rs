@@ -189,6 +189,10 @@ impl Watch {
                 return;
             };
             let heard = *lock(&inner.heard) >= began;
+            if found.is_ok() {
+                // A long statement alone is asked about now and then, and not all the time.
+                *lock(&inner.heard) = Instant::now();
+            }
             drop(inner);
             match found {
                 Err(away) if away.read_only || !heard => self.outage(&away.why).await,

@@ -51,6 +51,8 @@ struct Book {
     wrong: Mutex<Vec<String>>,
     alive: Mutex<Vec<String>>,
     dead: Mutex<Vec<String>>,
+    /// Since when each caller waits for an answer.
+    waiting: Mutex<BTreeMap<usize, Instant>>,
     stop: AtomicBool,
 }
 
@@ -182,8 +184,9 @@ impl Load {
     /// So many callers, each with one user after the other.
     pub fn start(caller: &Caller, callers: usize) -> Self {
         let book = Arc::new(Book::default());
-        let workers = (0..callers).map(|_| {
+        let workers = (0..callers).map(|number| {
             let worker = Worker {
+                number,
                 caller: caller.clone(),
                 book: Arc::clone(&book),
             };
@@ -201,6 +204,13 @@ impl Load {
         let seen = self.book.seen.lock().unwrap();
         let late = seen.iter().filter(|one| one.began >= moment);
         late.copied().collect()
+    }
+
+    /// How long the one has waited who waits longest now.
+    pub fn longest_wait(&self) -> Duration {
+        let waiting = self.book.waiting.lock().unwrap();
+        let longest = waiting.values().min().map(Instant::elapsed);
+        longest.unwrap_or_default()
     }
 
     /// How often each call had each outcome after a moment.
@@ -279,6 +289,7 @@ impl Load {
 }
 
 struct Worker {
+    number: usize,
     caller: Caller,
     book: Arc<Book>,
 }
@@ -335,7 +346,9 @@ impl Worker {
     {
         loop {
             let began = Instant::now();
+            self.book.waiting.lock().unwrap().insert(self.number, began);
             let answer = work().await;
+            self.book.waiting.lock().unwrap().remove(&self.number);
             let code = answer.as_ref().err().map_or(Code::Ok, Status::code);
             let seen = Seen {
                 call,
