@@ -13,6 +13,7 @@ pub mod grpc;
 pub mod health;
 pub mod keyfile;
 mod listening;
+mod options;
 pub mod proto;
 pub mod purging;
 pub mod reload;

@@ -26,6 +26,7 @@ const ALL: &[&str] = &[
     "grpc",
     "health",
     "keyfile",
+    "options",
     "proto",
     "purging",
     "reload",
