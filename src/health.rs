@@ -13,6 +13,7 @@ use crate::{
         readiness::{self, Verdict},
     },
 };
+use envoy_types::pb::envoy::service::auth::v3::authorization_server;
 use opentelemetry::metrics::Gauge;
 use std::{net::SocketAddr, time::Duration};
 use tokio::{net::TcpListener, sync::watch};
@@ -30,10 +31,11 @@ pub const LIVENESS: &str = "liveness";
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// What readiness is told of.
-const SERVICES: [&str; 3] = [
+const SERVICES: [&str; 4] = [
     "",
     token_authority_service_server::SERVICE_NAME,
     directory_service_server::SERVICE_NAME,
+    authorization_server::SERVICE_NAME,
 ];
 
 /// Readiness, and everyone who hears of it.
