@@ -8,6 +8,7 @@ use crate::{
     health::{self, Health},
     listening::{self, Listening},
     options::{edge_options, proof_rules, store_options},
+    presence::Presence,
     purging::Purging,
     reload::{self, Reloading},
     store::{
@@ -231,6 +232,9 @@ impl Bound {
             let health = self.health.serve(listener);
             beside.spawn(async { drop(health.await) });
         }
+        let presence = Arc::new(Presence::new(Arc::clone(&self.authority)));
+        let (told, ready) = (Arc::clone(&presence), self.health.readiness());
+        beside.spawn(async move { told.tell(ready).await });
         let (stop_purging, purging_stops) = watch::channel(false);
         let ready = self.health.readiness();
         let mut purging = self
@@ -277,6 +281,7 @@ impl Bound {
             }
             tracing::warn!("calls were still running at the end of shutdown.drain");
         }
+        presence.leave().await;
         match refused {
             Some(refused) => Err(refused.into()),
             None => Ok(()),

@@ -14,6 +14,7 @@ pub mod health;
 pub mod keyfile;
 mod listening;
 mod options;
+mod presence;
 pub mod proto;
 pub mod purging;
 pub mod reload;

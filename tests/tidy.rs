@@ -27,6 +27,7 @@ const ALL: &[&str] = &[
     "health",
     "keyfile",
     "options",
+    "presence",
     "proto",
     "purging",
     "reload",

@@ -26,7 +26,8 @@ right_on_table (ord, schema, name, privileges, updatable) AS (
            (14, 'countersign', 'migration_history', '{SELECT}', NULL),
            (15, 'countersign', 'client_identity', '{SELECT,INSERT,DELETE}', NULL),
            -- UPDATE for the row lock of a purge.
-           (16, 'countersign', 'dpop_proof', '{SELECT,INSERT,UPDATE,DELETE}', NULL)
+           (16, 'countersign', 'dpop_proof', '{SELECT,INSERT,UPDATE,DELETE}', NULL),
+           (17, 'countersign', 'replica', '{SELECT,INSERT,UPDATE,DELETE}', NULL)
 ),
 table_standing AS (
     SELECT r.*, s.who, s.role, c.oid,

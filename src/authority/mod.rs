@@ -35,6 +35,7 @@ use audit::{Audit, Record};
 use identities::Hints;
 use std::{net::SocketAddr, sync::Arc, time::Instant};
 use thiserror::Error;
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 /// A call, as far as the use cases need it.
@@ -68,6 +69,7 @@ pub enum Failure {
 pub struct Authority {
     store: Store,
     ring: Arc<ArcSwap<KeyRing>>,
+    changed: Notify,
     issuer: String,
     audit: Audit,
     instruments: Instruments,
@@ -89,6 +91,7 @@ impl Authority {
         Self {
             store,
             ring,
+            changed: Notify::new(),
             issuer,
             audit,
             instruments: Instruments::default(),

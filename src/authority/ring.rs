@@ -10,6 +10,7 @@ use crate::{
 };
 use std::sync::Arc;
 use thiserror::Error;
+use uuid::Uuid;
 
 /// Why the ring in use stays.
 #[derive(Debug, Error)]
@@ -43,6 +44,7 @@ impl Authority {
         };
         self.store.record_ring(&change).await?;
         self.ring.store(Arc::new(ring));
+        self.changed.notify_waiters();
         self.audit.record(Record {
             event: "keys",
             outcome: "done",
@@ -50,6 +52,22 @@ impl Authority {
             ..Record::default()
         });
         Ok(Some(change))
+    }
+
+    /// Waits until the ring is replaced.
+    pub async fn ring_changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// Tells the database that this server runs, and with which keys.
+    pub async fn present(&self, replica: Uuid) -> Result<(), StoreError> {
+        let keys: Vec<_> = self.ring.load().ids().collect();
+        self.store.present(replica, &keys).await
+    }
+
+    /// Tells the database that this server has ended.
+    pub async fn absent(&self, replica: Uuid) -> Result<(), StoreError> {
+        self.store.absent(replica).await
     }
 
     /// The key that mints now.

@@ -74,7 +74,7 @@ enum Command {
     User(user::UserCommand),
     /// Prove a running deployment: many callers at once, and a search for a broken promise
     Verify(verify::VerifyArgs),
-    /// Make keys for the key file
+    /// Make, roll over and retire the keys of the key file
     #[command(subcommand)]
     Keys(keys::KeysCommand),
     /// Make keys and proofs of possession (RFC 9449)
@@ -134,7 +134,7 @@ async fn dispatch(command: Command, options: &CallOptions) -> Result<Exit, Failu
         Command::Client(command) => client::run(command, options).await,
         Command::User(command) => user::run(command, options).await,
         Command::Verify(args) => verify::run(args, options).await,
-        Command::Keys(command) => keys::run(&command),
+        Command::Keys(command) => keys::run(command, options.json()).await,
         Command::Dpop(command) => dpop::run(&command, options.json()),
         Command::Bench(args) => bench::run(*args, options).await,
         Command::BenchEcho(args) => bench::run_echo(args).await,

@@ -24,6 +24,7 @@ mod pool;
 mod proofs;
 mod purge;
 pub mod readiness;
+mod replicas;
 mod sessions;
 mod spans;
 pub mod statements;
@@ -38,6 +39,7 @@ pub use error::StoreError;
 pub use fence::fence;
 pub use pool::{PoolOptions, PreparedStatements};
 pub use purge::{PurgeLag, PurgeOptions, Purged, Purger};
+pub use replicas::{KeyUse, Replica, look as look_at_keys};
 pub use sessions::{ListQuery, ListedSession, Place, Revocation, Revoked, Rotated};
 pub use tls::Mode;
 pub use url::{DatabaseFiles, DatabaseUrl, InvalidUrl};
@@ -47,6 +49,7 @@ use crate::domain::{
     identity::Identity,
     introspection::{Finding, Question},
     issuance::{Issue, Order},
+    keys::KeyId,
     policy::Defaults,
     refusal::Refusal,
     rotation::Presented,
@@ -234,6 +237,18 @@ impl Store {
             async move { sessions::revoke_of_user(&pool, &claim, subject, except, &defaults).await }
         })
         .await
+    }
+
+    /// Tells that a server runs, and with which keys.
+    pub async fn present(&self, replica: Uuid, keys: &[KeyId]) -> Result<(), StoreError> {
+        let connection = Connection::take(&self.pool).await?;
+        replicas::beat(&connection, replica, keys).await
+    }
+
+    /// Tells that a server has ended.
+    pub async fn absent(&self, replica: Uuid) -> Result<(), StoreError> {
+        let connection = Connection::take(&self.pool).await?;
+        replicas::leave(&connection, replica).await
     }
 
     /// One page of a user's live sessions, and whether there are more.

@@ -84,6 +84,10 @@ statements! {
     PURGE_REMOVE_ACCESS_TOKENS = "purge/remove_access_tokens";
     PURGE_REMOVE_PROOFS = "purge/remove_proofs";
     PURGE_COUNT = "purge/count";
+    REPLICAS_BEAT = "replicas/beat";
+    REPLICAS_LEAVE = "replicas/leave";
+    REPLICAS_LIVE = "replicas/live";
+    KEYS_COUNT = "keys/count";
     AUTHORITY_READ = "authority/read";
     AUTHORITY_FENCE_LOCK = "authority/fence_lock";
     AUTHORITY_FENCE = "authority/fence";

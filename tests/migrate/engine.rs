@@ -29,7 +29,8 @@ async fn an_empty_database_is_exact_after_migrating_and_migrating_again_changes_
             "0001_documented_tables",
             "0002_countersign",
             "0003_identities",
-            "0004_dpop"
+            "0004_dpop",
+            "0005_replicas"
         ]
     );
     assert_eq!(report.repaired, [""; 0]);
@@ -200,8 +201,8 @@ async fn another_text_of_a_migration_and_a_newer_schema_are_refused() {
 
     run(
         &client,
-        "INSERT INTO countersign.migration_history VALUES (6, 'later', '2030-01-01T00:00:00Z', '1');
-         UPDATE countersign.authority SET schema_version = 6, lowest_binary = '0.2.0'",
+        "INSERT INTO countersign.migration_history VALUES (7, 'later', '2030-01-01T00:00:00Z', '1');
+         UPDATE countersign.authority SET schema_version = 7, lowest_binary = '0.2.0'",
     )
     .await;
     let error = try_migrate(&database).await.expect_err("a newer schema");
@@ -209,8 +210,8 @@ async fn another_text_of_a_migration_and_a_newer_schema_are_refused() {
         matches!(
             error,
             MigrateError::NewerSchema {
-                found: 6,
-                newest: 4
+                found: 7,
+                newest: 5
             }
         ),
         "{error}"
@@ -218,7 +219,7 @@ async fn another_text_of_a_migration_and_a_newer_schema_are_refused() {
     assert_eq!(
         schema_state(&mut client).await.expect("a state"),
         SchemaState::Newer {
-            found: 6,
+            found: 7,
             lowest_binary: String::from("0.2.0")
         }
     );
@@ -227,12 +228,12 @@ async fn another_text_of_a_migration_and_a_newer_schema_are_refused() {
 
     run(
         &client,
-        "UPDATE countersign.authority SET schema_version = 5, lowest_binary = '0.1.0'",
+        "UPDATE countersign.authority SET schema_version = 6, lowest_binary = '0.1.0'",
     )
     .await;
     assert_eq!(
         schema_state(&mut client).await.expect("a state"),
-        SchemaState::Next { found: 5 }
+        SchemaState::Next { found: 6 }
     );
     run(
         &client,

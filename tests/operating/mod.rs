@@ -5,6 +5,7 @@ mod ending;
 mod health;
 mod metrics;
 mod reloading;
+mod rotation;
 mod tracing;
 
 use crate::support::server::Deployment;

@@ -121,6 +121,8 @@ pub const TABLE: &[(&str, &[P])] = &[
     ("purge/look_at_access_tokens", &[LONG_AGO, MARGIN]),
     ("purge/remove_access_tokens", &[Digests, MARGIN]),
     ("purge/remove_proofs", &[Count]),
+    ("replicas/beat", &[OneSubject, One("'0.1.0'"), One("'{}'")]),
+    ("replicas/leave", &[OneSubject]),
     ("purge/count", &[MARGIN, DAY]),
 ];
 
@@ -130,6 +132,8 @@ pub const WITHOUT: &[(&str, &str)] = &[
     ("transactions/commit", "no plan"),
     ("transactions/rollback", "no plan"),
     ("transactions/search", "no plan"),
+    ("replicas/live", "of the role that migrates"),
+    ("keys/count", "of the role that migrates"),
     ("authority/fence_lock", "of the role that migrates"),
     ("authority/fence", "of the role that migrates"),
 ];

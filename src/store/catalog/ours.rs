@@ -17,7 +17,7 @@ pub struct OwnTable {
 const TIME: &str = "timestamp with time zone";
 
 /// Our tables at the newest migration. A newer schema may have more.
-pub const OURS: [OwnTable; 10] = [
+pub const OURS: [OwnTable; 11] = [
     OwnTable {
         key: "countersign.authority",
         columns: &[
@@ -67,6 +67,16 @@ pub const OURS: [OwnTable; 10] = [
     OwnTable {
         key: "countersign.client_identity",
         columns: &[("identity", "text"), ("client_id", "uuid")],
+    },
+    OwnTable {
+        key: "countersign.replica",
+        columns: &[
+            ("replica_id", "uuid"),
+            ("version", "text"),
+            ("key_ids", "text[]"),
+            ("started_at", TIME),
+            ("seen_at", TIME),
+        ],
     },
     OwnTable {
         key: "countersign.dpop_proof",

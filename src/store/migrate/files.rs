@@ -15,7 +15,7 @@ pub struct MigrationFile {
 }
 
 /// All migrations, in order.
-pub static FILES: [MigrationFile; 4] = [
+pub static FILES: [MigrationFile; 5] = [
     MigrationFile {
         version: 1,
         name: "documented_tables",
@@ -35,6 +35,11 @@ pub static FILES: [MigrationFile; 4] = [
         version: 4,
         name: "dpop",
         sql: include_str!("../../../sql/migrations/0004_dpop.sql"),
+    },
+    MigrationFile {
+        version: 5,
+        name: "replicas",
+        sql: include_str!("../../../sql/migrations/0005_replicas.sql"),
     },
 ];
 

@@ -35,6 +35,11 @@ impl Deployment {
         port
     }
 
+    /// Stops the servers; their database stays.
+    pub fn halt(&mut self) {
+        self.stops.clear();
+    }
+
     /// The same caller, calling over another connection.
     pub fn over(caller: &Caller, channel: Channel) -> Caller {
         Caller {
