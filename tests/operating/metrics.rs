@@ -14,6 +14,11 @@ use countersign::{
     grpc::methods,
     proto::v1::{self, Role},
 };
+use envoy_types::pb::envoy::service::auth::v3::{
+    AttributeContext, CheckRequest,
+    attribute_context::{self, HttpRequest},
+    authorization_client::AuthorizationClient,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use tonic::{Request, codegen::http::uri::PathAndQuery, transport::Channel};
 
@@ -136,6 +141,23 @@ async fn the_page_is_the_table_and_hostile_calls_add_nothing_to_it() {
         )),
     };
     tokens.revoke_session(issuer.request(revoke)).await.unwrap();
+    let http = HttpRequest::default();
+    let about = attribute_context::Request {
+        http: Some(http),
+        ..Default::default()
+    };
+    let attributes = AttributeContext {
+        request: Some(about),
+        ..Default::default()
+    };
+    let tokenless = CheckRequest {
+        attributes: Some(attributes),
+    };
+    let mut envoy = AuthorizationClient::new(channel.clone());
+    envoy
+        .check(issuer.request(tokenless))
+        .await
+        .expect("a denial is an answer");
     wild(&channel, "/no.such.Service/Method", "1").await;
 
     // The file of the keys is looked at within moments, and so is what expired.
