@@ -235,6 +235,8 @@ impl Bound {
         let presence = Arc::new(Presence::new(Arc::clone(&self.authority)));
         let (told, ready) = (Arc::clone(&presence), self.health.readiness());
         beside.spawn(async move { told.tell(ready).await });
+        let (counted, ready) = (Arc::clone(&presence), self.health.readiness());
+        beside.spawn(async move { counted.count_dependents(ready).await });
         let (stop_purging, purging_stops) = watch::channel(false);
         let ready = self.health.readiness();
         let mut purging = self

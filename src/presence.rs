@@ -1,13 +1,16 @@
 //! That this server runs, and with which keys: told to the database every few seconds, so
-//! that no key mints before every server has it.
+//! that no key mints before every server has it; and what still lives under keys that do
+//! not mint any more, so that none is retired too early.
 
-use crate::{authority::Authority, domain::clock};
+use crate::{authority::Authority, domain::clock, purging::uneven};
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, time::sleep};
 use uuid::Uuid;
 
 /// How often it is told; a server is counted for half a minute after the last time.
 const EVERY: Duration = Duration::from_secs(5);
+/// How often what lives under old keys is counted: it goes through everything that lives.
+const COUNT_EVERY: Duration = Duration::from_mins(15);
 /// How long the leave may take.
 const LEAVE_LIMIT: Duration = Duration::from_secs(1);
 
@@ -29,6 +32,7 @@ impl Presence {
 
     /// Tells it again and again while the database is ready, and at once when the ring changes.
     pub async fn tell(&self, mut ready: watch::Receiver<bool>) {
+        let mut changes = self.authority.ring_changes();
         let mut failing = false;
         while ready.wait_for(|ready| *ready).await.is_ok() {
             let told = self.authority.present(self.replica).await;
@@ -42,7 +46,25 @@ impl Presence {
             }
             tokio::select! {
                 () = sleep(EVERY) => {}
-                () = self.authority.ring_changed() => {}
+                _ = changes.changed() => {}
+            }
+        }
+    }
+
+    /// Counts what lives under keys that do not mint, again and again while the database is
+    /// ready, and at once when the ring changes.
+    pub async fn count_dependents(&self, mut ready: watch::Receiver<bool>) {
+        let mut changes = self.authority.ring_changes();
+        while ready.wait_for(|ready| *ready).await.is_ok() {
+            if let Err(error) = self.authority.count_dependents().await {
+                tracing::warn!(
+                    causes = %error.causes(),
+                    "what lives under old keys cannot be counted; it is tried again"
+                );
+            }
+            tokio::select! {
+                () = sleep(uneven(COUNT_EVERY)) => {}
+                _ = changes.changed() => {}
             }
         }
     }

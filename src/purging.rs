@@ -52,7 +52,7 @@ impl Purging {
 }
 
 /// The pause more or less by a fifth, so that replicas that started together part.
-fn uneven(pause: Duration) -> Duration {
+pub fn uneven(pause: Duration) -> Duration {
     let [byte] = clock::random::<1>();
     pause.mul_f64(0.8 + 0.4 * f64::from(byte) / 255.0)
 }

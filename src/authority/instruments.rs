@@ -11,7 +11,7 @@ use crate::domain::{
 use arc_swap::ArcSwap;
 use opentelemetry::{
     KeyValue,
-    metrics::{Counter, Histogram, Meter},
+    metrics::{Counter, Gauge, Histogram, Meter},
 };
 use std::{
     sync::{Arc, Weak},
@@ -30,6 +30,7 @@ pub struct Instruments {
     revoked: Counter<u64>,
     ignored: Counter<u64>,
     checks: Counter<u64>,
+    dependents: Gauge<u64>,
 }
 
 /// The attributes of one method's calls, made once.
@@ -71,6 +72,11 @@ impl Default for Instruments {
             revoked: counter(&meter, &table::SESSIONS_REVOKED),
             ignored: counter(&meter, &table::FORWARDED_IGNORED),
             checks: counter(&meter, &table::CHECKS),
+            dependents: meter
+                .u64_gauge(table::KEY_DEPENDENTS.name)
+                .with_unit(table::KEY_DEPENDENTS.unit)
+                .with_description(table::KEY_DEPENDENTS.description)
+                .build(),
         }
     }
 }
@@ -158,6 +164,12 @@ impl Instruments {
     pub fn refused(&self, refusal: &Refusal) {
         self.refusals
             .add(1, &[KeyValue::new("reason", refusal.reason())]);
+    }
+
+    /// What lives under keys that do not mint was counted.
+    pub(super) fn depend(&self, kind: &'static str, count: u64) {
+        self.dependents
+            .record(count, &[KeyValue::new("kind", kind)]);
     }
 
     /// A proxy was answered about a request.

@@ -35,7 +35,7 @@ use audit::{Audit, Record};
 use identities::Hints;
 use std::{net::SocketAddr, sync::Arc, time::Instant};
 use thiserror::Error;
-use tokio::sync::Notify;
+use tokio::sync::watch;
 use uuid::Uuid;
 
 /// A call, as far as the use cases need it.
@@ -69,7 +69,7 @@ pub enum Failure {
 pub struct Authority {
     store: Store,
     ring: Arc<ArcSwap<KeyRing>>,
-    changed: Notify,
+    changed: watch::Sender<()>,
     issuer: String,
     audit: Audit,
     instruments: Instruments,
@@ -91,7 +91,7 @@ impl Authority {
         Self {
             store,
             ring,
-            changed: Notify::new(),
+            changed: watch::Sender::new(()),
             issuer,
             audit,
             instruments: Instruments::default(),

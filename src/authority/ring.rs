@@ -6,10 +6,11 @@ use crate::{
         keys::{Key, KeyRing, RingChange},
         tokens::{Malformed, Token},
     },
-    store::StoreError,
+    store::{KeyUse, StoreError},
 };
 use std::sync::Arc;
 use thiserror::Error;
+use tokio::sync::watch;
 use uuid::Uuid;
 
 /// Why the ring in use stays.
@@ -44,7 +45,7 @@ impl Authority {
         };
         self.store.record_ring(&change).await?;
         self.ring.store(Arc::new(ring));
-        self.changed.notify_waiters();
+        self.changed.send_replace(());
         self.audit.record(Record {
             event: "keys",
             outcome: "done",
@@ -54,9 +55,9 @@ impl Authority {
         Ok(Some(change))
     }
 
-    /// Waits until the ring is replaced.
-    pub async fn ring_changed(&self) {
-        self.changed.notified().await;
+    /// Every replacement of the ring, from now on.
+    pub fn ring_changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
     }
 
     /// Tells the database that this server runs, and with which keys.
@@ -68,6 +69,30 @@ impl Authority {
     /// Tells the database that this server has ended.
     pub async fn absent(&self, replica: Uuid) -> Result<(), StoreError> {
         self.store.absent(replica).await
+    }
+
+    /// Counts what lives under keys of the ring that do not mint, for the metric that says
+    /// when they may be retired. Nobody is asked while there are none.
+    pub async fn count_dependents(&self) -> Result<(), StoreError> {
+        let ring = self.ring.load_full();
+        let old: Vec<_> = ring.ids().skip(1).collect();
+        let uses = if old.is_empty() {
+            Vec::new()
+        } else {
+            self.store.key_uses().await?
+        };
+        let sum = |of: fn(&KeyUse) -> u64| {
+            let old = uses.iter().filter(|used| old.contains(&used.key_id));
+            old.map(of).sum()
+        };
+        for (kind, count) in [
+            ("session", sum(|used| used.sessions)),
+            ("access_token", sum(|used| used.access_tokens)),
+            ("client_secret", sum(|used| used.client_secrets)),
+        ] {
+            self.instruments.depend(kind, count);
+        }
+        Ok(())
     }
 
     /// The key that mints now.

@@ -191,6 +191,10 @@ instruments! {
     KEY_AGE = "countersign.key.age", Gauge, "s"
         { "key": "minting or oldest" }
         "How long ago a key was made, where its line in the key file says so.";
+    /// What lives under keys that do not mint.
+    KEY_DEPENDENTS = "countersign.key.dependents", Gauge, "{item}"
+        { "kind": "session, access_token or client_secret" }
+        "What lives under the keys of the ring that do not mint, and would end with them; looked at every quarter of an hour while there are such keys, and whenever the ring changes.";
     /// How long the server's certificate is good for.
     CERTIFICATE_LEFT = "countersign.certificate.left", Gauge, "s" {}
         "How long until the server's own certificate expires; absent without TLS.";

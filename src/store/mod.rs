@@ -245,6 +245,11 @@ impl Store {
         replicas::beat(&connection, replica, keys).await
     }
 
+    /// What lives under each key. It goes through everything that lives.
+    pub async fn key_uses(&self) -> Result<Vec<KeyUse>, StoreError> {
+        replicas::key_uses(Connection::take(&self.pool).await?).await
+    }
+
     /// Tells that a server has ended.
     pub async fn absent(&self, replica: Uuid) -> Result<(), StoreError> {
         let connection = Connection::take(&self.pool).await?;

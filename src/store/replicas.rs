@@ -11,6 +11,7 @@ use super::{
 use crate::domain::keys::KeyId;
 use chrono::{DateTime, Utc};
 use std::time::Duration;
+use tokio_postgres::Row;
 use uuid::Uuid;
 
 /// How long after its last sign of life a server is not counted any more.
@@ -67,6 +68,35 @@ pub(super) async fn leave(connection: &Connection, replica: Uuid) -> Result<(), 
         .map(drop)
 }
 
+/// What lives under each key.
+pub(super) async fn key_uses(connection: Connection) -> Result<Vec<KeyUse>, StoreError> {
+    let statement = statements::KEYS_COUNT;
+    connection.prepare(&[statement]).await?;
+    let (_, _, rows) = tokio::join!(
+        biased;
+        connection.begin(),
+        connection.allow_search(),
+        connection.query(statement, &[])
+    );
+    connection.abandon().await;
+    read_uses(&rows?)
+}
+
+fn read_uses(rows: &[Row]) -> Result<Vec<KeyUse>, StoreError> {
+    let mut uses = Vec::with_capacity(rows.len());
+    for row in rows {
+        let mut columns = Columns::of(row, statements::KEYS_COUNT.name);
+        let id: i64 = columns.take()?;
+        uses.push(KeyUse {
+            key_id: KeyId(u32::try_from(id).map_err(|_| columns.corrupt())?),
+            sessions: columns.rows()?,
+            access_tokens: columns.rows()?,
+            client_secrets: columns.rows()?,
+        });
+    }
+    Ok(uses)
+}
+
 /// The servers that run, and what lives under each key, for a command with database rights.
 pub async fn look(url: &DatabaseUrl) -> Result<(Vec<Replica>, Vec<KeyUse>), StoreError> {
     let client = connect::connect(url).await?;
@@ -87,18 +117,7 @@ pub async fn look(url: &DatabaseUrl) -> Result<(Vec<Replica>, Vec<KeyUse>), Stor
         });
     }
     let statement = statements::KEYS_COUNT;
-    let rows = client.query(statement.text, &[]).await?;
-    let mut uses = Vec::new();
-    for row in &rows {
-        let mut columns = Columns::of(row, statement.name);
-        let id: i64 = columns.take()?;
-        uses.push(KeyUse {
-            key_id: KeyId(u32::try_from(id).map_err(|_| columns.corrupt())?),
-            sessions: columns.rows()?,
-            access_tokens: columns.rows()?,
-            client_secrets: columns.rows()?,
-        });
-    }
+    let uses = read_uses(&client.query(statement.text, &[]).await?)?;
     client.batch_execute(statements::ROLLBACK.text).await?;
     Ok((replicas, uses))
 }

@@ -65,9 +65,11 @@ async fn a_key_mints_when_every_server_has_it_and_leaves_when_nothing_lives_unde
     let issuer = at.client(&[Role::Issuer]).await;
     let login = issuer.open(&at.user().await).await;
     let (one, two) = (
-        Process::start(&at, &[]).await,
+        Process::start(&at, &[("metrics.listen", "\"127.0.0.1:0\"")]).await,
         Process::start(&at, &[]).await,
     );
+    let depend = |kind: &str| format!("countersign_key_dependents{{kind=\"{kind}\"}}");
+    one.reaches(&depend("session"), 0.0).await;
     let old = KeyRing::parse(&first_key())
         .unwrap()
         .minting()
@@ -120,6 +122,9 @@ async fn a_key_mints_when_every_server_has_it_and_leaves_when_nothing_lives_unde
     }
 
     // What was made under the old key lives, and so it stays.
+    one.reaches(&depend("session"), 1.0).await;
+    one.reaches(&depend("access_token"), 1.0).await;
+    one.reaches(&depend("client_secret"), 2.0).await;
     let started = Instant::now();
     let early = loop {
         let early = keys(&at, &one, &["retire", &old]).await;
@@ -149,6 +154,7 @@ async fn a_key_mints_when_every_server_has_it_and_leaves_when_nothing_lives_unde
         troubles.contains(&format!("what lives under {old} is dead")),
         "{troubles}"
     );
+    one.sinks(&depend("client_secret"), 0.0).await;
     // The client's secret was under it, too.
     let started = Instant::now();
     loop {

@@ -178,6 +178,15 @@ impl Process {
         }
     }
 
+    /// Waits until a series stands at this value or below.
+    pub async fn sinks(&self, series: &str, most: f64) {
+        let started = Instant::now();
+        while self.metric(series).await > most {
+            assert!(started.elapsed() < PATIENCE, "{series} is above {most}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     /// A connection to it.
     pub async fn channel(&self) -> Channel {
         connect(self.address).await

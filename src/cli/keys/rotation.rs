@@ -71,9 +71,8 @@ pub struct RetireArgs {
 }
 
 fn key_id(text: &str) -> Result<KeyId, String> {
-    let id = u32::from_str_radix(text, 16)
-        .ok()
-        .filter(|_| text.len() == 8);
+    let digits = text.len() == 8 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let id = digits.then(|| u32::from_str_radix(text, 16).ok()).flatten();
     id.map(KeyId)
         .ok_or_else(|| "expected 8 hexadecimal digits".to_owned())
 }
@@ -237,8 +236,8 @@ fn of_ring(ring: &KeyRing, id: KeyId) -> Record {
 }
 
 fn counted(record: Record, uses: &[KeyUse], id: KeyId) -> Record {
-    let used = uses.iter().find(|used| used.key_id == id);
-    let count = |of: fn(&KeyUse) -> u64| used.map_or(0, of);
+    let found = uses.iter().find(|used| used.key_id == id);
+    let count = |of: fn(&KeyUse) -> u64| found.map_or(0, of);
     record
         .number("sessions", count(|used| used.sessions))
         .number("access_tokens", count(|used| used.access_tokens))
@@ -257,7 +256,7 @@ fn of_replica(replica: Replica) -> Record {
 /// Whether a line of a key file is that key's.
 fn is_of(line: &str, id: KeyId) -> bool {
     let first = line.split_whitespace().next().unwrap_or_default();
-    u32::from_str_radix(first, 16) == Ok(id.0) && first.len() == 8
+    key_id(first) == Ok(id)
 }
 
 /// The file with that key's line before every other key's; all else stays as it is.
