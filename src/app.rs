@@ -292,7 +292,8 @@ impl Bound {
 }
 
 /// The configured database; every file that belongs to it can be read.
-fn database(config: &Config) -> Result<DatabaseUrl, AppError> {
+/// Where the database is, with files that can be used.
+pub(crate) fn database(config: &Config) -> Result<DatabaseUrl, AppError> {
     let settings = &config.database;
     let files = DatabaseFiles {
         ca: settings.ca_file.clone(),

@@ -28,10 +28,7 @@ pub(crate) struct Listening {
 
 /// Reads the certificates and binds.
 pub(crate) async fn listen(config: &Config) -> Result<Listening, AppError> {
-    let tls = match source(&config.tls) {
-        Some(source) => Some(Tls::open(source, terms(&config.tls)).await?),
-        None => None,
-    };
+    let tls = tls(&config.tls).await?;
     let proxies: Vec<_> = config
         .forwarded
         .peers
@@ -67,6 +64,14 @@ pub(crate) async fn listen(config: &Config) -> Result<Listening, AppError> {
         secure,
         tls,
     })
+}
+
+/// The certificates, if there are to be any.
+pub(crate) async fn tls(config: &config::Tls) -> Result<Option<Arc<Tls>>, MaterialError> {
+    match source(config) {
+        Some(source) => Tls::open(source, terms(config)).await.map(Some),
+        None => Ok(None),
+    }
 }
 
 async fn bind_to(

@@ -3,6 +3,8 @@
 mod file;
 mod rotation;
 
+pub use rotation::troubles;
+
 use super::{exit::Exit, failure::Failure, output};
 use crate::domain::{clock, keys::dated_key_line};
 use clap::{Args, Subcommand};

@@ -8,6 +8,7 @@ pub mod completions;
 pub mod connection;
 mod credentials;
 mod dev;
+mod doctor;
 pub mod dpop;
 pub mod exit;
 pub mod failure;
@@ -54,6 +55,8 @@ enum Command {
     Serve(Box<serve::ServeArgs>),
     /// Migrate the database, or check it
     Migrate(migrate::MigrateArgs),
+    /// Look at everything that a server needs, and say what to do
+    Doctor(Box<doctor::DoctorArgs>),
     /// Cut off every token and session that exists
     Fence(fence::FenceArgs),
     /// Remove what expired
@@ -126,6 +129,7 @@ async fn dispatch(command: Command, options: &CallOptions) -> Result<Exit, Failu
         Command::Dev(args) => Box::pin(dev::run(args)).await.map(|()| Exit::Ok),
         Command::Serve(args) => serve::run(*args).await.map(|()| Exit::Ok),
         Command::Migrate(args) => migrate::run(args).await,
+        Command::Doctor(args) => doctor::run(*args, options.json()).await,
         Command::Fence(args) => fence::run(args).await,
         Command::Purge(args) => purge::run(args, options.json()).await,
         Command::Token(command) => token::run(command, options).await,

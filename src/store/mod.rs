@@ -10,6 +10,7 @@ mod callers;
 pub mod catalog;
 mod coalescer;
 mod columns;
+pub mod condition;
 pub mod connect;
 mod connection;
 mod directory;

@@ -88,6 +88,7 @@ statements! {
     REPLICAS_LEAVE = "replicas/leave";
     REPLICAS_LIVE = "replicas/live";
     KEYS_COUNT = "keys/count";
+    CONDITION_READ = "condition/read";
     AUTHORITY_READ = "authority/read";
     AUTHORITY_FENCE_LOCK = "authority/fence_lock";
     AUTHORITY_FENCE = "authority/fence";

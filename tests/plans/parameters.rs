@@ -137,6 +137,7 @@ pub const WITHOUT: &[(&str, &str)] = &[
         "keys/count",
         "goes through everything, a few times an hour while keys are rolled over",
     ),
+    ("condition/read", "of the doctor"),
     ("authority/fence_lock", "of the role that migrates"),
     ("authority/fence", "of the role that migrates"),
 ];

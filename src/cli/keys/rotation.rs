@@ -94,33 +94,17 @@ pub(super) fn add(args: &AddArgs) -> Result<Exit, Failure> {
 pub(super) async fn check(args: CheckArgs, json: bool) -> Result<Exit, Failure> {
     let (_, ring) = read(&args.file)?;
     let (replicas, uses) = look(&args.database).await?;
-    let mut troubles = Vec::new();
-    let mut keys = Vec::new();
-    for id in ring.ids() {
-        let lacking = lacking(&replicas, id);
-        if !lacking.is_empty() {
-            let servers = lacking.join(", ");
-            troubles.push(format!("these servers do not have {id} yet: {servers}"));
-        }
-        keys.push(counted(of_ring(&ring, id), &uses, id));
-    }
-    for other in replicas.iter().flat_map(|replica| &replica.keys) {
-        let trouble = format!("a server has {other}, which the file does not");
-        if ring.get(*other).is_none() && !troubles.contains(&trouble) {
-            troubles.push(trouble);
-        }
-    }
-    for lost in uses.iter().filter(|used| ring.get(used.key_id).is_none()) {
-        let id = lost.key_id;
+    let troubles = troubles(&ring, &replicas, &uses);
+    let mut keys: Vec<_> = ring
+        .ids()
+        .map(|id| counted(of_ring(&ring, id), &uses, id))
+        .collect();
+    keys.extend(lost(&ring, &uses).map(|used| {
         let record = Record::default()
-            .text("key", id.to_string())
+            .text("key", used.key_id.to_string())
             .flag("in_file", false);
-        keys.push(counted(record, &uses, id));
-        troubles.push(format!(
-            "what lives under {id} is dead without it: {}",
-            what(lost)
-        ));
-    }
+        counted(record, &uses, used.key_id)
+    }));
     let sound = troubles.is_empty();
     let record = Record::default()
         .rows("keys", keys)
@@ -128,6 +112,34 @@ pub(super) async fn check(args: CheckArgs, json: bool) -> Result<Exit, Failure> 
         .list("troubles", troubles);
     output::print(record, json)?;
     Ok(if sound { Exit::Ok } else { Exit::Refused })
+}
+
+/// What is wrong with a ring, beside the servers that run and what lives.
+pub fn troubles(ring: &KeyRing, replicas: &[Replica], uses: &[KeyUse]) -> Vec<String> {
+    let mut troubles = Vec::new();
+    for id in ring.ids() {
+        let lacking = lacking(replicas, id);
+        if !lacking.is_empty() {
+            let servers = lacking.join(", ");
+            troubles.push(format!("these servers do not have {id} yet: {servers}"));
+        }
+    }
+    for other in replicas.iter().flat_map(|replica| &replica.keys) {
+        let trouble = format!("a server has {other}, which the file does not");
+        if ring.get(*other).is_none() && !troubles.contains(&trouble) {
+            troubles.push(trouble);
+        }
+    }
+    troubles.extend(lost(ring, uses).map(|lost| {
+        let id = lost.key_id;
+        format!("what lives under {id} is dead without it: {}", what(lost))
+    }));
+    troubles
+}
+
+/// What lives under keys that the ring does not have.
+fn lost<'u>(ring: &'u KeyRing, uses: &'u [KeyUse]) -> impl Iterator<Item = &'u KeyUse> {
+    uses.iter().filter(|used| ring.get(used.key_id).is_none())
 }
 
 /// Lets another key mint, once every server has it.

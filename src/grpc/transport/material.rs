@@ -4,6 +4,7 @@
 //! A connection keeps what it was opened with.
 
 use crate::domain::{clock, instruments::CERTIFICATE_LEFT};
+use chrono::{DateTime, TimeDelta};
 use spiffe::X509Source;
 use std::{
     path::{Path, PathBuf},
@@ -92,6 +93,12 @@ pub struct Material {
 impl Material {
     pub(super) fn acceptor(&self) -> TlsAcceptor {
         TlsAcceptor::from(Arc::clone(&self.config))
+    }
+
+    /// How long the certificate is good for; `None`: it does not tell.
+    pub fn left(&self) -> Option<TimeDelta> {
+        let expires_at = DateTime::from_timestamp(self.expires_at?, 0)?;
+        Some(expires_at - clock::now())
     }
 
     pub(super) fn trust_domain(&self) -> Option<&str> {

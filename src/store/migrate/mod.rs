@@ -25,6 +25,7 @@ use super::{
     catalog::{self, CheckReport, Difference, Extent},
     url::DatabaseUrl,
 };
+use tokio_postgres::Client;
 
 /// How to migrate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,6 +130,15 @@ pub async fn dry_run(
     options: &MigrateOptions,
 ) -> Result<Vec<Step>, MigrateError> {
     runner::dry_run(&database.into(), options).await
+}
+
+/// The statements that would give a role the rights of serving, and take away what is more.
+pub(super) async fn missing_rights(
+    client: &Client,
+    role: &str,
+) -> Result<Vec<String>, tokio_postgres::Error> {
+    let statements = roles::read(client, role).await?;
+    Ok(statements.into_iter().map(|(_, sql)| sql).collect())
 }
 
 /// Checks a database against the documents; changes nothing.

@@ -2,7 +2,7 @@
 //!
 //! The table of rights is in `sql/roles/statements.sql`, and the server quotes the names.
 
-use tokio_postgres::{Client, error::SqlState, types::Type};
+use tokio_postgres::{Client, Error as DriverError, error::SqlState, types::Type};
 
 use super::{
     MigrateOptions,
@@ -24,16 +24,21 @@ pub(super) async fn pending(
     role: &str,
 ) -> Result<Vec<(i32, Statement)>, MigrateError> {
     let failed = |error| MigrateError::of("read the rights of the serving role", "", error);
+    let statements = read(client, role).await.map_err(failed)?;
+    let titled = statements.into_iter().map(|(step, sql)| {
+        let title = format!("run `{sql}`");
+        (step, brief(title, sql))
+    });
+    Ok(titled.collect())
+}
+
+/// The same, as plain SQL.
+pub(super) async fn read(client: &Client, role: &str) -> Result<Vec<(i32, String)>, DriverError> {
     let rows = client
         .query_typed(STATEMENTS, &[(&role, Type::TEXT)])
-        .await
-        .map_err(failed)?;
+        .await?;
     rows.iter()
-        .map(|row| {
-            let sql: String = row.try_get("text").map_err(failed)?;
-            let title = format!("run `{sql}`");
-            Ok((row.try_get("step").map_err(failed)?, brief(title, sql)))
-        })
+        .map(|row| Ok((row.try_get("step")?, row.try_get("text")?)))
         .collect()
 }
 
