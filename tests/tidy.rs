@@ -26,6 +26,7 @@ const ALL: &[&str] = &[
     "grpc",
     "health",
     "keyfile",
+    "listening",
     "options",
     "presence",
     "proto",

@@ -1,6 +1,7 @@
 //! What an operator sees, and how the process lives.
 
 mod aging;
+mod doctor;
 mod ending;
 mod health;
 mod metrics;

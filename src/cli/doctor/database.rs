@@ -181,8 +181,8 @@ fn plans(condition: &Condition) -> Finding {
         Finding::ok(what, "made once a connection")
     } else {
         let remedy = format!(
-            "ALTER ROLE {} SET plan_cache_mode = force_generic_plan, or run `countersign migrate`: \
-             a statement is then not planned anew each time",
+            "let {} have force_generic_plan, which `countersign migrate` gives to a role without a \
+             mode: a statement is then not planned anew each time",
             condition.role
         );
         Finding::advice(what, format!("plan_cache_mode is {mode}"), remedy)

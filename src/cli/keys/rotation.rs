@@ -116,7 +116,11 @@ pub(super) async fn check(args: CheckArgs, json: bool) -> Result<Exit, Failure> 
 
 /// What is wrong with a ring, beside the servers that run and what lives.
 pub fn troubles(ring: &KeyRing, replicas: &[Replica], uses: &[KeyUse]) -> Vec<String> {
-    let mut troubles = Vec::new();
+    let dead = lost(ring, uses).map(|lost| {
+        let id = lost.key_id;
+        format!("what lives under {id} is dead without it: {}", what(lost))
+    });
+    let mut troubles: Vec<_> = dead.collect();
     for id in ring.ids() {
         let lacking = lacking(replicas, id);
         if !lacking.is_empty() {
@@ -130,10 +134,6 @@ pub fn troubles(ring: &KeyRing, replicas: &[Replica], uses: &[KeyUse]) -> Vec<St
             troubles.push(trouble);
         }
     }
-    troubles.extend(lost(ring, uses).map(|lost| {
-        let id = lost.key_id;
-        format!("what lives under {id} is dead without it: {}", what(lost))
-    }));
     troubles
 }
 
