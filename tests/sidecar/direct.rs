@@ -4,6 +4,7 @@ use super::{DEFAULT, envoy};
 use crate::support::{
     audit::AuditFile,
     meters::Meters,
+    process::Process,
     server::{AUDIENCE, Caller, Deployment},
 };
 use countersign::{
@@ -113,6 +114,46 @@ async fn both_encodings_of_headers_are_read_and_two_are_never_one() {
     assert_eq!(status(&asks, list(&[&value])).await, 200);
     assert_eq!(status(&asks, list(&[&value, &value])).await, 401);
     assert_eq!(status(&asks, list(&[])).await, 401);
+}
+
+#[tokio::test]
+async fn a_check_costs_the_database_what_an_introspection_does() {
+    let at = Deployment::start().await;
+    let (asks, token) = (envoy(&at).await, token(&at).await);
+    let audience = format!("\"{AUDIENCE}\"");
+    let settings = [
+        ("metrics.listen", "\"127.0.0.1:0\""),
+        ("purge.enabled", "false"),
+        ("sidecar.audience", &audience),
+    ];
+    let server = Process::start(&at, &settings).await;
+    let value = format!("Bearer {token}");
+    let mut envoy = AuthorizationClient::new(server.channel().await);
+    let statements = async |name: &str| {
+        let series = format!("countersign_database_duration_seconds_count{{statement=\"{name}\"}}");
+        server.metric(&series).await
+    };
+    let mut before = Vec::new();
+    // The first prepares the statements, on each connection.
+    for asked in 0..=20 {
+        let attributes = Some(about(&[("authorization", &value)]));
+        let answer = envoy.check(asks.request(CheckRequest { attributes })).await;
+        assert_eq!(read(answer.unwrap().into_inner()).0, 200);
+        if asked == 0 {
+            for name in ["tokens/read", "callers/standing", "transactions/begin"] {
+                before.push((name, statements(name).await));
+            }
+        }
+    }
+    for ((name, before), more) in before.into_iter().zip([20.0, 20.0, 0.0]) {
+        let after = statements(name).await;
+        // On another connection they are prepared once more.
+        let most = more * 1.5;
+        assert!(
+            (more..=most).contains(&(after - before)),
+            "{name}: {before} to {after}"
+        );
+    }
 }
 
 #[tokio::test]
