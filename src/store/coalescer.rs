@@ -2,8 +2,8 @@
 //!
 //! A call that comes while fewer than `in_flight` batches are in the database goes
 //! out at once, alone. Otherwise it waits with whatever else comes, until a batch
-//! returns. So a caller alone waits for nobody, and a busy server batches by
-//! itself.
+//! returns, whose task then takes along all that waits. So a caller alone waits for
+//! nobody, and a busy server batches by itself.
 //!
 //! Nobody harms anybody: a call whose caller went away is not sent; a batch that
 //! fails for one row's sake is sent again row by row; a row that another
@@ -25,12 +25,16 @@ use super::{
 use opentelemetry::trace::SpanContext;
 use queue::{Queue, Shed};
 use std::{
+    fmt,
     future::Future,
     pin::pin,
     sync::{Arc, Weak},
     time::{Duration, Instant},
 };
-use tokio::sync::{Semaphore, oneshot};
+use tokio::{
+    sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot},
+    task::yield_now,
+};
 
 /// The pauses before another try double, up to this power of two in milliseconds: about as
 /// long as the batch takes that is in the way.
@@ -84,17 +88,33 @@ struct Waiting<A, B> {
 }
 
 /// The queue of one kind of call.
-#[derive(Debug)]
 pub(super) struct Coalescer<A, B> {
-    queue: Arc<Queue<Waiting<A, B>>>,
+    line: Arc<Line<A, B>>,
+    /// Sends what waits from a place in flight, until nothing does.
+    depart: Box<dyn Fn(OwnedSemaphorePermit) + Send + Sync>,
     breaker: Breaker,
-    instruments: Arc<BatchInstruments>,
     traced: bool,
+}
+
+/// Where calls wait, and what they wait for.
+struct Line<A, B> {
+    queue: Queue<Waiting<A, B>>,
+    in_flight: Arc<Semaphore>,
+    /// Somebody waits although there is a queue: it may take too long.
+    crowded: Notify,
+    instruments: BatchInstruments,
+}
+
+impl<A, B> fmt::Debug for Coalescer<A, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Coalescer({:?})", self.line.queue)
+    }
 }
 
 impl<A, B> Drop for Coalescer<A, B> {
     fn drop(&mut self) {
-        self.queue.close();
+        self.line.queue.close();
+        self.line.crowded.notify_one();
     }
 }
 
@@ -116,20 +136,25 @@ where
         F: Fn(Vec<Job<A>>) -> R + Send + Sync + 'static,
         R: Future<Output = Result<Vec<Outcome<B>>, StoreError>> + Send + 'static,
     {
-        let queue = Arc::new(Queue::new(limits.max_waiting, limits.max_wait));
-        let instruments = Arc::new(BatchInstruments::of(kind, depth(Arc::downgrade(&queue))));
+        let line = Arc::new_cyclic(|line: &Weak<Line<A, B>>| Line {
+            queue: Queue::new(limits.max_waiting, limits.max_wait),
+            in_flight: Arc::new(Semaphore::new(limits.in_flight)),
+            crowded: Notify::new(),
+            instruments: BatchInstruments::of(kind, depth(line.clone())),
+        });
+        tokio::spawn(shed(Arc::clone(&line)));
         let gathering = Arc::new(Gathering {
             run,
-            instruments: Arc::clone(&instruments),
             spans: BatchSpans::of(kind, limits.traced),
+            max_calls: limits.max_calls,
             patience: limits.patience,
-            queue: Arc::downgrade(&queue),
+            line: Arc::clone(&line),
         });
-        tokio::spawn(gather(Arc::clone(&queue), gathering, limits));
+        let depart = move |place| drop(tokio::spawn(Arc::clone(&gathering).depart(place)));
         Self {
-            queue,
+            line,
+            depart: Box::new(depart),
             breaker,
-            instruments,
             traced: limits.traced,
         }
     }
@@ -138,10 +163,10 @@ where
     pub(super) async fn ask(&self, ask: A, arrived: Instant) -> Result<B, StoreError> {
         self.breaker.check()?;
         let (answer, answered) = oneshot::channel();
-        let ask = Arc::new(ask);
-        self.queue
+        let line = &self.line;
+        line.queue
             .push(Waiting {
-                ask,
+                ask: Arc::new(ask),
                 arrived,
                 attempts: 0,
                 in_doubt: false,
@@ -149,9 +174,13 @@ where
                 answer,
             })
             .map_err(|shed| {
-                self.instruments.shed(shed.name(), 1);
+                line.instruments.shed(shed.name(), 1);
                 StoreError::Overloaded
             })?;
+        match line.place() {
+            Some(place) => (self.depart)(place),
+            None => line.crowded.notify_one(),
+        }
         tokio::select! {
             biased;
             answer = answered => answer.unwrap_or(Err(StoreError::Unavailable(None))),
@@ -160,61 +189,50 @@ where
     }
 }
 
-/// Sends a batch whenever there is a place in flight, until the queue is closed.
-async fn gather<A, B, F, R>(
-    queue: Arc<Queue<Waiting<A, B>>>,
-    gathering: Arc<Gathering<A, B, F>>,
-    limits: BatchLimits,
-) where
-    A: Send + Sync + 'static,
-    B: Send + 'static,
-    F: Fn(Vec<Job<A>>) -> R + Send + Sync + 'static,
-    R: Future<Output = Result<Vec<Outcome<B>>, StoreError>> + Send + 'static,
-{
-    let in_flight = Arc::new(Semaphore::new(limits.in_flight));
-    loop {
-        // The place comes first: while none is free, calls gather, and some give up.
-        let mut place = pin!(Arc::clone(&in_flight).acquire_owned());
-        let place = loop {
-            let overdue = queue.next_overdue();
-            let until = overdue.unwrap_or_else(Instant::now);
-            tokio::select! {
-                biased;
-                place = &mut place => break place,
-                () = tokio::time::sleep_until(until.into()), if overdue.is_some() => {
-                    gathering.shed(queue.overdue());
-                }
-                () = queue.changes(), if overdue.is_none() => {}
-            }
-        };
-        // Nobody closes the semaphore.
-        let (Ok(place), true) = (place, queue.fills().await) else {
-            return;
-        };
-        gathering.shed(queue.overdue());
-        let batch = queue.take(limits.max_calls);
-        if batch.is_empty() {
-            continue;
+/// Refuses what waits too long, until the queue is closed.
+async fn shed<A, B>(line: Arc<Line<A, B>>) {
+    while !line.queue.is_closed() {
+        line.crowded.notified().await;
+        while let Some(late) = line.queue.next_overdue() {
+            tokio::time::sleep_until(late.into()).await;
+            line.shed();
         }
-        let gathering = Arc::clone(&gathering);
-        tokio::spawn(async move {
-            gathering.send(batch).await;
-            drop(place);
-        });
     }
 }
 
-/// How many calls wait in a queue, while it stands.
-fn depth<T: Send + 'static>(queue: Weak<Queue<T>>) -> impl Fn() -> Option<usize> + Send + Sync {
-    move || Some(queue.upgrade()?.len())
+/// How many calls wait, while anybody may.
+fn depth<A, B>(line: Weak<Line<A, B>>) -> impl Fn() -> Option<usize> + Send + Sync
+where
+    A: Send + Sync + 'static,
+    B: Send + 'static,
+{
+    move || Some(line.upgrade()?.queue.len())
+}
+
+impl<A, B> Line<A, B> {
+    /// A place in flight, if one is free.
+    fn place(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.in_flight).try_acquire_owned().ok()
+    }
+
+    /// Refuses what has waited too long.
+    fn shed(&self) {
+        let overdue = self.queue.overdue().into_iter();
+        let there = overdue.filter(|waiting| !waiting.answer.is_closed());
+        let refused = there.map(|waiting| waiting.answer.send(Err(StoreError::Overloaded)));
+        let refused = refused.count();
+        if refused > 0 {
+            self.instruments.shed(Shed::Wait.name(), refused as u64);
+        }
+    }
 }
 
 struct Gathering<A, B, F> {
     run: F,
-    instruments: Arc<BatchInstruments>,
     spans: Option<BatchSpans>,
+    max_calls: usize,
     patience: Duration,
-    queue: Weak<Queue<Waiting<A, B>>>,
+    line: Arc<Line<A, B>>,
 }
 
 impl<A, B, F, R> Gathering<A, B, F>
@@ -224,12 +242,33 @@ where
     F: Fn(Vec<Job<A>>) -> R + Send + Sync + 'static,
     R: Future<Output = Result<Vec<Outcome<B>>, StoreError>> + Send + 'static,
 {
-    async fn send(&self, mut batch: Vec<Waiting<A, B>>) {
+    /// Sends one batch after the other from this place, as long as anything waits.
+    async fn depart(self: Arc<Self>, mut place: OwnedSemaphorePermit) {
+        loop {
+            self.line.shed();
+            let batch = self.line.queue.take(self.max_calls);
+            if !batch.is_empty() {
+                self.send(batch).await;
+                // Those who are just about to ask come along.
+                yield_now().await;
+                continue;
+            }
+            drop(place);
+            // Who came after the look and before the place was free found none.
+            match self.line.place() {
+                Some(next) if self.line.queue.len() > 0 => place = next,
+                _ => return,
+            }
+        }
+    }
+
+    async fn send(self: &Arc<Self>, mut batch: Vec<Waiting<A, B>>) {
         batch.retain(|waiting| !waiting.answer.is_closed());
         if batch.is_empty() {
             return;
         }
-        self.instruments
+        self.line
+            .instruments
             .sent(batch.iter().map(|waiting| waiting.arrived.elapsed()));
         match self.attempt(&batch).await {
             Err(error) if batch.len() > 1 && error.blames_a_row() => {
@@ -240,17 +279,6 @@ where
                 }
             }
             outcome => self.settle(batch, outcome),
-        }
-    }
-
-    /// Refuses what has waited too long.
-    fn shed(&self, overdue: Vec<Waiting<A, B>>) {
-        let there = overdue.into_iter();
-        let there = there.filter(|waiting| !waiting.answer.is_closed());
-        let refused = there.map(|waiting| waiting.answer.send(Err(StoreError::Overloaded)));
-        let refused = refused.count();
-        if refused > 0 {
-            self.instruments.shed(Shed::Wait.name(), refused as u64);
         }
     }
 
@@ -274,7 +302,11 @@ where
         }
     }
 
-    fn settle(&self, batch: Vec<Waiting<A, B>>, outcome: Result<Vec<Outcome<B>>, StoreError>) {
+    fn settle(
+        self: &Arc<Self>,
+        batch: Vec<Waiting<A, B>>,
+        outcome: Result<Vec<Outcome<B>>, StoreError>,
+    ) {
         match outcome {
             Ok(outcomes) => {
                 for (waiting, outcome) in batch.into_iter().zip(outcomes) {
@@ -303,20 +335,20 @@ where
     }
 
     /// Puts a call back into the queue after a pause, unless it has waited enough.
-    fn again(&self, mut waiting: Waiting<A, B>, error: StoreError) {
-        let queue = self
-            .queue
-            .upgrade()
-            .filter(|_| waiting.arrived.elapsed() < self.patience);
-        let Some(queue) = queue else {
+    fn again(self: &Arc<Self>, mut waiting: Waiting<A, B>, error: StoreError) {
+        if waiting.arrived.elapsed() >= self.patience {
             drop(waiting.answer.send(Err(error)));
             return;
-        };
+        }
         let pause = Duration::from_millis(1 << waiting.attempts.min(LONGEST_PAUSE));
         waiting.attempts += 1;
+        let gathering = Arc::clone(self);
         tokio::spawn(async move {
             tokio::time::sleep(pause).await;
-            queue.put_back(waiting);
+            gathering.line.queue.put_back(waiting);
+            if let Some(place) = gathering.line.place() {
+                gathering.depart(place).await;
+            }
         });
     }
 }

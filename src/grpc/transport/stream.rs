@@ -1,4 +1,9 @@
 //! One connection, of whichever kind.
+//!
+//! Answers leave together: calls that were in one batch have their answers at the same
+//! moment, and the first of them would be written alone, since what wakes the connection
+//! runs at once. So while its peer waits for more, a write lets everything else that is
+//! ready run first, once, and takes along what that brings.
 
 use super::peer::Peer;
 use std::{
@@ -18,6 +23,8 @@ use tonic::transport::server::Connected;
 pub struct Stream {
     wire: Wire,
     peer: Peer,
+    /// What is written now has let the others go first.
+    gathered: bool,
 }
 
 #[derive(Debug)]
@@ -29,7 +36,22 @@ pub(super) enum Wire {
 
 impl Stream {
     pub(super) fn new(wire: Wire, peer: Peer) -> Self {
-        Self { wire, peer }
+        Self {
+            wire,
+            peer,
+            gathered: false,
+        }
+    }
+
+    /// Whether a write lets others go first; then it is tried again when they have run.
+    fn gathers(&mut self, cx: &Context<'_>) -> bool {
+        if self.gathered || !self.peer.waits() {
+            return false;
+        }
+        self.gathered = true;
+        // A task that wakes itself while it runs comes last in line.
+        cx.waker().wake_by_ref();
+        true
     }
 }
 
@@ -64,18 +86,24 @@ impl AsyncRead for Stream {
 
 impl AsyncWrite for Stream {
     fn poll_write(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        if self.gathers(cx) {
+            return Poll::Pending;
+        }
         on_wire!(self, wire => Pin::new(wire).poll_write(cx, bytes))
     }
 
     fn poll_write_vectored(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffers: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if self.gathers(cx) {
+            return Poll::Pending;
+        }
         on_wire!(self, wire => Pin::new(wire).poll_write_vectored(cx, buffers))
     }
 
@@ -87,7 +115,8 @@ impl AsyncWrite for Stream {
         }
     }
 
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.gathered = false;
         on_wire!(self, wire => Pin::new(wire).poll_flush(cx))
     }
 

@@ -6,7 +6,6 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
-use tokio::sync::Notify;
 
 /// Why something is not taken in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +29,6 @@ impl Shed {
 /// A queue; first come, first served.
 pub(super) struct Queue<T> {
     state: Mutex<State<T>>,
-    changed: Notify,
     most: usize,
     longest: Duration,
 }
@@ -54,7 +52,6 @@ impl<T> Queue<T> {
                 waiting: VecDeque::new(),
                 closed: false,
             }),
-            changed: Notify::new(),
             most,
             longest,
         }
@@ -77,15 +74,15 @@ impl<T> Queue<T> {
             return Err(Shed::Wait);
         }
         state.waiting.push_back((now, item));
-        drop(state);
-        self.changed.notify_one();
         Ok(())
     }
 
-    /// Takes back what was out already, whatever waits.
+    /// Takes back what was out already, whatever waits, unless nobody may.
     pub(super) fn put_back(&self, item: T) {
-        self.state().waiting.push_back((Instant::now(), item));
-        self.changed.notify_one();
+        let mut state = self.state();
+        if !state.closed {
+            state.waiting.push_back((Instant::now(), item));
+        }
     }
 
     /// Up to so many of those that came first.
@@ -117,33 +114,15 @@ impl<T> Queue<T> {
         self.state().waiting.len()
     }
 
-    /// Waits until something changes; a change that nobody waited for counts.
-    pub(super) async fn changes(&self) {
-        self.changed.notified().await;
-    }
-
-    /// Waits until something is in it; false: never again.
-    pub(super) async fn fills(&self) -> bool {
-        loop {
-            {
-                let state = self.state();
-                if !state.waiting.is_empty() {
-                    return true;
-                }
-                if state.closed {
-                    return false;
-                }
-            }
-            self.changes().await;
-        }
-    }
-
     /// Lets nobody wait any more.
     pub(super) fn close(&self) {
         let mut state = self.state();
         state.closed = true;
         state.waiting.clear();
-        drop(state);
-        self.changed.notify_one();
+    }
+
+    /// Whether nobody may wait any more.
+    pub(super) fn is_closed(&self) -> bool {
+        self.state().closed
     }
 }

@@ -59,7 +59,7 @@ async fn until(what: impl Fn() -> bool) {
 }
 
 fn waiting(coalescer: &Coalescer<u32, u32>) -> usize {
-    coalescer.queue.len()
+    coalescer.line.queue.len()
 }
 
 #[tokio::test]
