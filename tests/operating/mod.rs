@@ -6,6 +6,7 @@ mod ending;
 mod health;
 mod metrics;
 mod reloading;
+mod restoring;
 mod rotation;
 mod tracing;
 

@@ -113,6 +113,29 @@ impl TestDatabase {
         )
     }
 
+    /// Copies it as it is, a backup of this moment; whoever is connected loses the connection.
+    /// Returns the copy's URL, as the superuser; it ends with the original.
+    pub async fn back_up(&self) -> String {
+        let (name, copy) = (&self.name, self.copy());
+        let client = connect(&self.server).await;
+        for statement in [
+            format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false"),
+            format!(
+                "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
+                 WHERE datname = '{name}'"
+            ),
+            format!("CREATE DATABASE {copy} TEMPLATE {name}"),
+            format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true"),
+        ] {
+            client.batch_execute(&statement).await.expect(&statement);
+        }
+        self.url().replace(name.as_str(), &copy)
+    }
+
+    fn copy(&self) -> String {
+        format!("{}_copy", self.name)
+    }
+
     /// A connection as the superuser.
     pub async fn client(&self) -> Client {
         connect(&self.config()).await
@@ -131,7 +154,8 @@ const DROP_ROLES: &str =
 impl Drop for TestDatabase {
     fn drop(&mut self) {
         let server = self.server.clone();
-        let drop_database = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
+        let drops = [self.copy(), self.name.clone()]
+            .map(|name| format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"));
         let role = self.serving_role.clone();
         // A runtime of its own, because the test's may be ending.
         let cleaning = std::thread::spawn(move || {
@@ -141,7 +165,9 @@ impl Drop for TestDatabase {
                 .expect("a runtime");
             let cleaned = runtime.block_on(async {
                 let client = connect(&server).await;
-                client.batch_execute(&drop_database).await?;
+                for drop in drops {
+                    client.batch_execute(&drop).await?;
+                }
                 for row in client.query(DROP_ROLES, &[&role]).await? {
                     client.batch_execute(row.get(0)).await?;
                 }
