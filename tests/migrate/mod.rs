@@ -6,6 +6,7 @@ mod kept;
 mod refused;
 mod repaired;
 mod serving;
+mod under_load;
 
 use countersign::store::{
     catalog::{CheckReport, Extent, Severity},
