@@ -4,6 +4,7 @@ mod aging;
 mod doctor;
 mod ending;
 mod health;
+mod lost_keys;
 mod metrics;
 mod reloading;
 mod restoring;
