@@ -100,6 +100,11 @@ impl Reloading {
             .with_unit(RELOADS.unit)
             .with_description(RELOADS.description)
             .build();
+        // An alarm counts the first failure, too.
+        for file in &self.files {
+            let what = KeyValue::new("what", file.what);
+            reloads.add(0, &[what, KeyValue::new("outcome", "failed")]);
+        }
         loop {
             let asked = async {
                 match &mut self.hangup {

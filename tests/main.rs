@@ -12,6 +12,7 @@
 )]
 
 mod access;
+mod alerts;
 mod audit;
 mod bench;
 mod callers;

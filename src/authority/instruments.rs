@@ -58,7 +58,7 @@ impl CallAttributes {
 impl Default for Instruments {
     fn default() -> Self {
         let meter = opentelemetry::global::meter("countersign");
-        Self {
+        let instruments = Self {
             calls: counter(&meter, &table::CALLS),
             duration: meter
                 .f64_histogram(table::CALL_DURATION.name)
@@ -77,7 +77,17 @@ impl Default for Instruments {
                 .with_unit(table::KEY_DEPENDENTS.unit)
                 .with_description(table::KEY_DEPENDENTS.description)
                 .build(),
+        };
+        // An alarm counts the first of these, too: they stand at zero from the start.
+        for outcome in ["reused", "unknown"] {
+            let outcome = KeyValue::new("outcome", outcome);
+            instruments.rotations.add(0, &[outcome]);
         }
+        for cause in ["form", "checksum", "unknown_key", "mac"] {
+            let cause = KeyValue::new("cause", cause);
+            instruments.malformed.add(0, &[cause]);
+        }
+        instruments
     }
 }
 
