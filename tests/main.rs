@@ -25,6 +25,7 @@ mod dpop;
 mod events;
 mod faults;
 mod foreign;
+mod handbook;
 mod inputs;
 mod migrate;
 mod model;

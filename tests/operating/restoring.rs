@@ -32,8 +32,8 @@ struct Held {
 }
 
 async fn plain(issuer: &Caller) -> String {
-    let issued = issuer.issue(v1::IssueTokenRequest::default()).await;
-    issued.unwrap().access_token
+    let token = issuer.issue(v1::IssueTokenRequest::default()).await;
+    token.unwrap().access_token
 }
 
 /// Waits until the servers have their connections again.
