@@ -119,9 +119,15 @@ pub const ROWS: &[Row] = &[
         "one autocommit statement that opens a session",
     ),
     row(
+        "pg-open-tx",
+        By::Database,
+        &[],
+        "the same rows by plain statements in one transaction",
+    ),
+    row(
         "open",
         By::Sessions,
-        &["pg-open"],
+        &["pg-open-tx", "pg-open"],
         "IssueToken with a refresh token",
     ),
     row(
@@ -130,7 +136,18 @@ pub const ROWS: &[Row] = &[
         &[],
         "one autocommit statement that rotates",
     ),
-    row("rotate", By::Sessions, &["pg-rotate"], "RotateRefresh"),
+    row(
+        "pg-rotate-tx",
+        By::Database,
+        &[],
+        "the same rows by plain statements in one transaction",
+    ),
+    row(
+        "rotate",
+        By::Sessions,
+        &["pg-rotate-tx", "pg-rotate"],
+        "RotateRefresh",
+    ),
     row(
         "pg-revoke",
         By::Database,
@@ -192,7 +209,10 @@ mod tests {
             let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
             Ok(chosen(&names)?.into_iter().map(|row| row.name).collect())
         };
-        assert_eq!(names(&["rotate"]).unwrap(), ["pg-rotate", "rotate"]);
+        assert_eq!(
+            names(&["rotate"]).unwrap(),
+            ["pg-rotate", "pg-rotate-tx", "rotate"]
+        );
         assert_eq!(
             names(&["issue", "echo"]).unwrap(),
             ["echo", "pg-insert", "issue"]

@@ -97,6 +97,13 @@ statements! {
     BENCH_OPEN = "bench/open";
     BENCH_ROTATE = "bench/rotate";
     BENCH_REVOKE = "bench/revoke";
+    BENCH_LOCK_SESSION = "bench/lock_session";
+    BENCH_STEP_SESSION = "bench/step_session";
+    BENCH_MARK_PARENT = "bench/mark_parent";
+    BENCH_INSERT_LEDGER = "bench/insert_ledger";
+    BENCH_INSERT_SESSION = "bench/insert_session";
+    BENCH_INSERT_GRANT = "bench/insert_grant";
+    BENCH_INSERT_ACCESS = "bench/insert_access";
     BENCH_WAL = "bench/wal";
     BENCH_CHECKPOINT = "bench/checkpoint";
     BENCH_VACUUM = "bench/vacuum";

@@ -109,8 +109,10 @@ impl Caller for Inserts {
     }
 }
 
-/// `pg-open`.
+/// `pg-open` and `pg-open-tx`.
 pub(super) struct Opens {
+    /// By plain statements in a transaction.
+    pub(super) in_steps: bool,
     pub(super) database: Database,
     pub(super) opened: Opened,
     pub(super) random: Random,
@@ -127,15 +129,22 @@ impl Caller for Opens {
             salt: clock::random(),
             access: self.database.access(),
         };
-        let opened = self.database.baselines.open_session(&login).await;
+        let baselines = &self.database.baselines;
+        let opened = if self.in_steps {
+            baselines.open_session_in_steps(&login).await
+        } else {
+            baselines.open_session(&login).await
+        };
         opened.map_err(failed)?;
         self.opened.add(login.session_id);
         Ok(())
     }
 }
 
-/// `pg-rotate`: the sessions of one part, in turn, as `rotate` does.
+/// `pg-rotate` and `pg-rotate-tx`: the sessions of one part, in turn, as `rotate` does.
 pub(super) struct Rotates {
+    /// By plain statements in a transaction.
+    pub(super) in_steps: bool,
     pub(super) database: Database,
     pub(super) families: Arc<Families>,
     pub(super) part: usize,
@@ -157,7 +166,12 @@ impl Caller for Rotates {
             subject: of.subject(of.user_of(number)),
             access: self.database.access(),
         };
-        let stepped = self.database.baselines.rotate(&step).await;
+        let baselines = &self.database.baselines;
+        let stepped = if self.in_steps {
+            baselines.rotate_in_steps(&step).await
+        } else {
+            baselines.rotate(&step).await
+        };
         stepped.map_err(failed)?;
         let text = successor.plaintext();
         self.families.put(self.part, at, text.reveal());

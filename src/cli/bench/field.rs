@@ -139,12 +139,14 @@ impl Field {
             "pg-read" => crew(callers, |_| database::Reads::one(here())),
             "pg-batch" => crew(callers, |_| database::Reads::batch(here())),
             "pg-insert" => crew(callers, |_| database::Inserts(here())),
-            "pg-open" => crew(callers, |_| database::Opens {
+            "pg-open" | "pg-open-tx" => crew(callers, |_| database::Opens {
+                in_steps: name == "pg-open-tx",
                 database: here(),
                 opened: sessions.opened.clone(),
                 random: Random::new(),
             }),
-            "pg-rotate" => crew(callers, |caller| database::Rotates {
+            "pg-rotate" | "pg-rotate-tx" => crew(callers, |caller| database::Rotates {
+                in_steps: name == "pg-rotate-tx",
                 database: here(),
                 families: Arc::clone(&sessions.families),
                 part: caller % sessions.families.parts(),

@@ -1,4 +1,4 @@
-//! One statement a call, over a pool like the server's.
+//! One statement a call, or one transaction, over a pool like the server's.
 
 use crate::domain::tokens::{AccessDigest, LedgerDigest, SALT_BYTES};
 use crate::store::pool::Pool;
@@ -147,6 +147,83 @@ impl Baselines {
             ],
         )
         .await
+    }
+
+    /// The rows of [`Self::open_session`] by one transaction of plain statements, each waited
+    /// for, as a service without coalescing would write them.
+    pub async fn open_session_in_steps(&self, login: &NewLogin) -> Result<(), StoreError> {
+        let terms = &*self.terms;
+        let (client, key) = (&terms.client_id, i64::from(terms.key_id.0));
+        let (session, subject) = (&login.session_id, &login.subject);
+        let (scopes, audience, salt) = (&terms.scopes, &terms.audience, login.salt.as_slice());
+        let steps: [(Statement, Params<'_>); 3] = [
+            (statements::BENCH_INSERT_SESSION, &[session, subject]),
+            (
+                statements::BENCH_INSERT_LEDGER,
+                &[client, &login.refresh.0, subject, &None::<&str>, session],
+            ),
+            (
+                statements::BENCH_INSERT_GRANT,
+                &[session, client, subject, scopes, audience, &key, &salt],
+            ),
+        ];
+        self.in_steps(&steps, &login.access, subject, session).await
+    }
+
+    /// The same for the rows of [`Self::rotate`].
+    pub async fn rotate_in_steps(&self, step: &Step) -> Result<(), StoreError> {
+        let client = &self.terms.client_id;
+        let version = i32::try_from(step.version).unwrap_or(i32::MAX);
+        let (session, subject) = (&step.session_id, &step.subject);
+        let parent = Some(&step.parent.0);
+        let steps: [(Statement, Params<'_>); 4] = [
+            (statements::BENCH_LOCK_SESSION, &[session, &version]),
+            (statements::BENCH_STEP_SESSION, &[session]),
+            (statements::BENCH_MARK_PARENT, &[&step.parent.0, session]),
+            (
+                statements::BENCH_INSERT_LEDGER,
+                &[client, &step.child.0, subject, &parent, session],
+            ),
+        ];
+        self.in_steps(&steps, &step.access, subject, session).await
+    }
+
+    /// Steps that touch one row each, the access token, and the commit.
+    async fn in_steps(
+        &self,
+        steps: &[(Statement, Params<'_>)],
+        access: &NewRow,
+        subject: &Uuid,
+        session: &Uuid,
+    ) -> Result<(), StoreError> {
+        let terms = &*self.terms;
+        let (digest, key) = (access.digest.0.as_slice(), i64::from(terms.key_id.0));
+        let connection = Connection::take(&self.pool).await?;
+        let done = async {
+            connection.begin().await?;
+            for (statement, params) in steps {
+                let changed = connection.execute(*statement, params).await?;
+                expect(*statement, changed, 1)?;
+            }
+            let last: Params<'_> = &[
+                &digest,
+                &access.token_id,
+                &terms.client_id,
+                subject,
+                &terms.scopes,
+                &terms.audience,
+                &key,
+                session,
+            ];
+            let statement = statements::BENCH_INSERT_ACCESS;
+            expect(statement, connection.execute(statement, last).await?, 1)?;
+            connection.commit().await
+        };
+        let done = done.await;
+        if done.is_err() {
+            connection.abandon().await;
+        }
+        done
     }
 
     /// Ends one session.
