@@ -1,6 +1,8 @@
 //! The handbook: mdBook builds it, its links lead somewhere, and its commands exist.
 
-use clap::CommandFactory as _;
+mod names;
+
+use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
 use countersign::cli::Cli;
 use mdbook_driver::MDBook;
 use std::{
@@ -165,26 +167,56 @@ fn every_link_of_the_files_beside_it_leads_somewhere() {
     }
 }
 
-/// The commands that a text shows: whole lines of blocks, and what stands in backticks.
-fn commands(text: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut block = false;
+/// What a text shows as code, line by line: of its blocks, and between backticks.
+fn code(text: &str) -> (Vec<String>, Vec<&str>) {
+    let (mut lines, mut spans) = (Vec::<String>::new(), Vec::new());
+    let (mut block, mut goes_on) = (false, false);
     for line in text.lines() {
         let line = line.trim();
         if line.starts_with("```") {
             block = !block;
         } else if block {
-            let line = line.trim_start_matches("$ ");
-            found.extend(line.starts_with("countersign ").then(|| line.to_owned()));
+            let words = line.trim_end_matches('\\');
+            match lines.last_mut().filter(|_| goes_on) {
+                Some(last) => *last += words,
+                None => lines.push(words.to_owned()),
+            }
+            goes_on = line.ends_with('\\');
         } else {
-            let spans = line.split('`').skip(1).step_by(2);
-            let spans = spans.filter(|span| span.starts_with("countersign "));
-            // The contexts of key derivation.
-            let spans = spans.filter(|span| !span.starts_with("countersign v1 "));
-            found.extend(spans.map(str::to_owned));
+            spans.extend(line.split('`').skip(1).step_by(2));
         }
     }
-    found
+    assert!(!block, "a block has no end");
+    (lines, spans)
+}
+
+/// The commands that a text shows: those of the lines of its blocks, which have to be whole,
+/// and those between backticks.
+fn commands(text: &str) -> Vec<(String, bool)> {
+    let (lines, spans) = code(text);
+    let lines = lines.iter().flat_map(|line| {
+        let parts = line.trim_start_matches("$ ").split(" | ");
+        parts.map(|part| (part, true))
+    });
+    let spans = spans.into_iter().map(|span| (span, false));
+    lines
+        .chain(spans)
+        .filter(|(part, _)| part.starts_with("countersign "))
+        // The contexts of key derivation.
+        .filter(|(part, _)| !part.starts_with("countersign v1 "))
+        .map(|(part, whole)| (part.to_owned(), whole))
+        .collect()
+}
+
+/// Why the command line does not take a whole line, unless it leaves something to the reader.
+fn refusal(line: &str) -> Option<String> {
+    let line = line.split([';', '>', '<', '&', '#']).next().unwrap();
+    if line.contains(['$', '…']) {
+        return None;
+    }
+    let error = Cli::try_parse_from(line.split_whitespace()).err()?;
+    let asked = [ErrorKind::DisplayHelp, ErrorKind::DisplayVersion].contains(&error.kind());
+    (!asked).then(|| error.to_string())
 }
 
 /// Why there is no such command.
@@ -225,8 +257,9 @@ fn every_command_that_is_shown_exists() {
     let mut shown = 0;
     for page in docs.chain(beside) {
         let text = fs::read_to_string(root().join(&page)).unwrap();
-        for line in commands(&text) {
-            if let Some(fault) = fault(&line) {
+        for (line, whole) in commands(&text) {
+            let refusal = || whole.then(|| refusal(&line)).flatten();
+            if let Some(fault) = fault(&line).or_else(refusal) {
                 panic!("{}: `{line}`: {fault}", page.display());
             }
             shown += 1;
@@ -245,4 +278,17 @@ fn a_command_that_does_not_exist_is_found() {
         assert_eq!(fault(line).as_deref(), Some(why), "{line}");
     }
     assert_eq!(fault("countersign keys list --file keys --json"), None);
+    for line in [
+        "countersign keys list",
+        "countersign keys retire 0a1b2c3 --file keys",
+        "countersign client get admin",
+    ] {
+        assert_eq!(fault(line), None);
+        assert!(refusal(line).is_some(), "{line}");
+    }
+    assert_eq!(refusal("countersign token introspect - < token"), None);
+    let text = "`countersign fence`\n```\n$ cat x | countersign keys \\\n  list # all\n```";
+    let list = ("countersign keys list # all".to_owned(), true);
+    let fence = ("countersign fence".to_owned(), false);
+    assert_eq!(commands(text), [list, fence]);
 }

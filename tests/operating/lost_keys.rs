@@ -108,6 +108,10 @@ async fn a_lost_key_file_ends_everything_and_the_way_back_in_is_open() {
         troubles.contains("is dead without it: 1 sessions"),
         "{troubles}"
     );
+    // Whatever becomes of the file: what lived under it is over.
+    let url = at.database.url();
+    let owner = [("COUNTERSIGN_DATABASE_URL", url.as_str())];
+    countersign(&["fence", "--yes"], &owner, "").await.ok();
 
     let admin = command(&at, &server, &["client", "bootstrap", "--json"]).await;
     let admin: Value = admin.ok().json();
@@ -123,10 +127,7 @@ async fn a_lost_key_file_ends_everything_and_the_way_back_in_is_open() {
     assert!(issuer.active(&again.access_token).await);
     issuer.rotate(&again.refresh_token).await.unwrap();
 
-    // If the file is found after all, what lived under it must stay dead.
-    let url = at.database.url();
-    let owner = [("COUNTERSIGN_DATABASE_URL", url.as_str())];
-    countersign(&["fence", "--yes"], &owner, "").await.ok();
+    // The file is found after all.
     let found = format!(
         "{}{}",
         fs::read_to_string(server.file("keys")).unwrap(),
@@ -143,6 +144,8 @@ async fn a_lost_key_file_ends_everything_and_the_way_back_in_is_open() {
         "SESSION_CUT_OFF"
     );
     assert!(!issuer.active(&login.access_token).await);
+    assert!(refused(&old).await, "its secret is retired");
+    assert!(issuer.active(&again.access_token).await, "the new lives on");
 }
 
 /// What a thief makes of a key file alone: an access token, a refresh token of a session

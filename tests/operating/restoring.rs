@@ -13,7 +13,6 @@ use countersign::{
     store::DatabaseUrl,
 };
 use std::time::{Duration, Instant};
-use tonic::Code;
 
 /// What existed when the backup was made, or came later, as its owner holds it.
 struct Held {
@@ -27,6 +26,7 @@ struct Held {
     disabled_user: (String, v1::IssueTokenResponse),
     disabled_client: (Caller, String),
     late_client: Caller,
+    retired_secret: Caller,
     old_secret: String,
     new_secret: String,
 }
@@ -49,6 +49,29 @@ async fn back(issuer: &Caller) {
     }
 }
 
+/// A second secret for a client, whose first one is retired.
+async fn replace_secret(admin: &Caller, client_id: &str) {
+    let (mut directory, client_id) = (admin.directory(), client_id.to_owned());
+    let get = v1::GetClientRequest {
+        client_id: client_id.clone(),
+    };
+    let client = directory.get_client(admin.request(get)).await.unwrap();
+    let [first] = &client.into_inner().client.unwrap().secrets[..] else {
+        panic!("one secret");
+    };
+    let rotate = v1::RotateClientSecretRequest {
+        client_id: client_id.clone(),
+    };
+    let rotated = directory.rotate_client_secret(admin.request(rotate)).await;
+    rotated.unwrap();
+    let retire = v1::RetireClientSecretRequest {
+        client_id,
+        secret_id: first.secret_id.clone(),
+    };
+    let retired = directory.retire_client_secret(admin.request(retire)).await;
+    retired.unwrap();
+}
+
 /// The hour after the backup.
 async fn an_hour(at: &Deployment, issuer: &Caller, admin: &Caller) -> (Held, String) {
     let before = issuer.open(&at.user().await).await;
@@ -58,6 +81,7 @@ async fn an_hour(at: &Deployment, issuer: &Caller, admin: &Caller) -> (Held, Str
     let of_unlucky = issuer.open(&unlucky).await;
     let other = at.client(&[Role::Issuer]).await;
     let of_other = plain(&other).await;
+    let careful = at.client(&[Role::Issuer]).await;
     let (first, killed) = (plain(issuer).await, plain(issuer).await);
 
     let backup = at.database.back_up().await;
@@ -101,6 +125,9 @@ async fn an_hour(at: &Deployment, issuer: &Caller, admin: &Caller) -> (Held, Str
     };
     let rotated_secret = directory.rotate_client_secret(admin.request(rotate)).await;
     let new_secret = rotated_secret.unwrap().into_inner();
+    replace_secret(admin, &careful.id).await;
+    let refused = careful.issue(v1::IssueTokenRequest::default()).await;
+    assert_eq!(refused.unwrap_err().reason, "CREDENTIALS_INVALID");
     let held = Held {
         before,
         plain: first,
@@ -112,6 +139,7 @@ async fn an_hour(at: &Deployment, issuer: &Caller, admin: &Caller) -> (Held, Str
         disabled_user: (unlucky, of_unlucky),
         disabled_client: (other, of_other),
         late_client: at.client(&[Role::Issuer]).await,
+        retired_secret: careful,
         old_secret: issuer.secret.clone(),
         new_secret: new_secret.client_secret,
     };
@@ -157,13 +185,13 @@ async fn an_old_backup_forgets_and_revives_and_the_fence_ends_what_it_revives() 
     let late = over(&held.late_client)
         .issue(v1::IssueTokenRequest::default())
         .await;
-    assert_eq!(late.unwrap_err().code, Code::Unauthenticated);
+    assert_eq!(late.unwrap_err().reason, "CREDENTIALS_INVALID");
     let with_new = Caller::known(&issuer.id, &held.new_secret, channel.clone());
     let refused = with_new
         .issue(v1::IssueTokenRequest::default())
         .await
         .unwrap_err();
-    assert_eq!(refused.code, Code::Unauthenticated);
+    assert_eq!(refused.reason, "CREDENTIALS_INVALID");
     // A step that was taken after it: the new token hears so and ends nothing, and the old
     // one takes the same step again.
     let (opened, step) = &held.rotated;
@@ -197,6 +225,7 @@ async fn an_old_backup_forgets_and_revives_and_the_fence_ends_what_it_revives() 
         .await
         .unwrap();
     plain(&over(&held.disabled_client.0)).await;
+    plain(&over(&held.retired_secret)).await;
     plain(&Caller::known(
         &issuer.id,
         &held.old_secret,

@@ -3,7 +3,11 @@
 //! What the server compares with is moved, not its own clock: the functions that its
 //! statements ask for the time are shadowed, for its role, by such as are off.
 
-use crate::support::server::Deployment;
+use super::{
+    load::{Caller, Load},
+    pause,
+};
+use crate::support::{process::Process, server::Deployment};
 use countersign::proto::v1;
 use std::{
     fmt::Write as _,
@@ -38,6 +42,13 @@ async fn shift(at: &Deployment, seconds: i32) {
     at.sql.query_one(end, &[role]).await.unwrap();
 }
 
+/// Whether what was issued just now expires as by a clock that is so many seconds off.
+fn is_off(issued: &v1::IssueTokenResponse, seconds: i32) -> bool {
+    let expires = issued.access_token_expires_at.unwrap().seconds;
+    let ours = countersign::domain::clock::now().timestamp() + 600;
+    (expires - ours - i64::from(seconds)).abs() < 60
+}
+
 #[tokio::test]
 async fn five_minutes_between_the_clocks_change_no_answer() {
     for seconds in [300, -300] {
@@ -62,11 +73,10 @@ async fn five_minutes_between_the_clocks_change_no_answer() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         };
         // It is off, as the callers see it.
-        let expires = opened.access_token_expires_at.unwrap().seconds;
-        let ours = countersign::domain::clock::now().timestamp() + 600;
         assert!(
-            (expires - ours - i64::from(seconds)).abs() < 60,
-            "{expires} {ours}"
+            is_off(&opened, seconds),
+            "{:?}",
+            opened.access_token_expires_at
         );
 
         assert!(issuer.active(&opened.access_token).await);
@@ -87,5 +97,27 @@ async fn five_minutes_between_the_clocks_change_no_answer() {
             issuer.refusal(&rotated.refresh_token).await,
             "SESSION_REVOKED"
         );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn none_of_the_four_calls_fails_while_the_clocks_are_five_minutes_apart() {
+    for seconds in [300, -300] {
+        let at = Deployment::start().await;
+        let admin = at.admin().authorization();
+        shift(&at, seconds).await;
+        let server = Process::start(&at, &[]).await;
+        let caller = Caller::new(vec![server.channel().await], &admin).await;
+        assert!(is_off(&caller.open().await.unwrap(), seconds));
+        let load = Load::start(&caller, 12);
+        let began = Instant::now();
+        load.recovers(began).await;
+        pause(Duration::from_secs(1)).await;
+        let outcomes = load.outcomes(began);
+        assert!(
+            outcomes.keys().all(|(_, code)| code == "Ok"),
+            "{seconds} s: {outcomes:?}"
+        );
+        assert!(load.end().await > 0, "what was acknowledged is looked for");
     }
 }
