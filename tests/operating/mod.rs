@@ -19,14 +19,19 @@ use std::{
 };
 use tonic::Status;
 
-/// Whether a call never left the client, since its connection had just been told to go away.
-/// Every implementation of gRPC tries such a call again by itself ("transparent retry"), but
-/// for tonic's.
+/// Whether a call never left the client, since its connection had just been told to go away,
+/// or left after that and was not begun (RFC 9113 section 6.8). Every implementation of gRPC
+/// tries such a call again by itself ("transparent retry"), but for tonic's.
 pub fn never_sent(status: &Status) -> bool {
     let mut cause = status.source();
     while let Some(error) = cause {
-        if let Some(error) = error.downcast_ref::<hyper::Error>() {
-            return error.is_canceled();
+        let hyper = error.downcast_ref::<hyper::Error>();
+        let h2 = error.downcast_ref::<h2::Error>();
+        let not_begun = |error: &h2::Error| {
+            error.is_go_away() && error.is_remote() && error.reason() == Some(h2::Reason::NO_ERROR)
+        };
+        if hyper.is_some_and(hyper::Error::is_canceled) || h2.is_some_and(not_begun) {
+            return true;
         }
         cause = error.source();
     }
