@@ -1,9 +1,4 @@
 //! One connection, of whichever kind.
-//!
-//! Answers leave together: calls that were in one batch have their answers at the same
-//! moment, and the first of them would be written alone, since what wakes the connection
-//! runs at once. So while its peer waits for more, a write lets everything else that is
-//! ready run first, once, and takes along what that brings.
 
 use super::peer::Peer;
 use std::{
@@ -23,8 +18,6 @@ use tonic::transport::server::Connected;
 pub struct Stream {
     wire: Wire,
     peer: Peer,
-    /// What is written now has let the others go first.
-    gathered: bool,
 }
 
 #[derive(Debug)]
@@ -36,22 +29,7 @@ pub(super) enum Wire {
 
 impl Stream {
     pub(super) fn new(wire: Wire, peer: Peer) -> Self {
-        Self {
-            wire,
-            peer,
-            gathered: false,
-        }
-    }
-
-    /// Whether a write lets others go first; then it is tried again when they have run.
-    fn gathers(&mut self, cx: &Context<'_>) -> bool {
-        if self.gathered || !self.peer.waits() {
-            return false;
-        }
-        self.gathered = true;
-        // A task that wakes itself while it runs comes last in line.
-        cx.waker().wake_by_ref();
-        true
+        Self { wire, peer }
     }
 }
 
@@ -86,24 +64,18 @@ impl AsyncRead for Stream {
 
 impl AsyncWrite for Stream {
     fn poll_write(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if self.gathers(cx) {
-            return Poll::Pending;
-        }
         on_wire!(self, wire => Pin::new(wire).poll_write(cx, bytes))
     }
 
     fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffers: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if self.gathers(cx) {
-            return Poll::Pending;
-        }
         on_wire!(self, wire => Pin::new(wire).poll_write_vectored(cx, buffers))
     }
 
@@ -115,8 +87,7 @@ impl AsyncWrite for Stream {
         }
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.gathered = false;
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         on_wire!(self, wire => Pin::new(wire).poll_flush(cx))
     }
 
