@@ -24,6 +24,7 @@ async fn servers_purge_by_themselves_and_go_on_after_the_database_was_away() {
     tokens(&at, 1200, 3600, true).await;
     gone(&at, "at first").await;
 
+    let subject = at.user().await;
     let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
         WHERE datname = current_database() AND pid <> pg_backend_pid()";
     for _ in 0..20 {
@@ -32,7 +33,7 @@ async fn servers_purge_by_themselves_and_go_on_after_the_database_was_away() {
     }
     let login = loop {
         let request = v1::IssueTokenRequest {
-            subject: at.user().await,
+            subject: subject.clone(),
             with_refresh_token: true,
             ..v1::IssueTokenRequest::default()
         };
