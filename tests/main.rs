@@ -29,6 +29,7 @@ mod handbook;
 mod inputs;
 mod migrate;
 mod model;
+mod mutants;
 mod operating;
 mod plans;
 mod postgres;
