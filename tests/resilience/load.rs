@@ -257,8 +257,14 @@ impl Load {
             .collect()
     }
 
-    /// Ends the work, and looks at everything that was acknowledged and never taken back.
+    /// Ends the work, once some of it can be looked at, and looks at everything that was
+    /// acknowledged and never taken back.
     pub async fn end(self) -> usize {
+        let began = Instant::now();
+        let empty = |tokens: &Mutex<Vec<String>>| tokens.lock().unwrap().is_empty();
+        while (empty(&self.book.alive) || empty(&self.book.dead)) && began.elapsed() < RECOVERY {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
         self.book.stop.store(true, Ordering::Relaxed);
         let wrong = Arc::clone(&self.book);
         for worker in self.workers {
