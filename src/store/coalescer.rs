@@ -254,10 +254,15 @@ where
                 continue;
             }
             drop(place);
-            // Who came after the look and before the place was free found none.
+            // Who came after the look and before the place was free found none. It is looked
+            // before a place is taken again: whoever comes after this look finds it free, or
+            // held by somebody who has yet to look.
+            if self.line.queue.len() == 0 {
+                return;
+            }
             match self.line.place() {
-                Some(next) if self.line.queue.len() > 0 => place = next,
-                _ => return,
+                Some(next) => place = next,
+                None => return,
             }
         }
     }

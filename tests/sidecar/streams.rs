@@ -12,7 +12,13 @@ use tokio::net::TcpStream;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn thousands_of_streams_of_one_connection_are_each_answered_right() {
-    let at = Deployment::start_with(1, &[DEFAULT, ("COUNTERSIGN_SIDECAR_DEADLINE", "10s")]).await;
+    // However slow the machine is, nothing is turned away for it.
+    let settings = [
+        DEFAULT,
+        ("COUNTERSIGN_SIDECAR_DEADLINE", "10s"),
+        ("COUNTERSIGN_BATCH_MAX_WAIT", "1m"),
+    ];
+    let at = Deployment::start_with(1, &settings).await;
     let issuer = at.client(&[Role::Issuer]).await;
     let patient = change("  timeout: 0.2s", "  timeout: 30s");
     let gateway = Gateway::start(&at.targets()[0], &envoy(&at).await, &[patient]).await;

@@ -247,6 +247,35 @@ async fn what_waited_too_long_is_refused_and_so_is_who_comes_behind_it() {
     assert_eq!(*database.batches.lock().unwrap(), [vec![1]]);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nobody_is_left_behind_when_a_place_is_freed() {
+    let coalescer: Arc<Coalescer<u32, u32>> = Arc::new(Coalescer::start(
+        "test",
+        BatchLimits {
+            max_waiting: 1000,
+            max_wait: Duration::from_secs(5),
+            ..LIMITS
+        },
+        Breaker::closed(),
+        |jobs: Vec<Job<u32>>| async move {
+            Ok(jobs.iter().map(|job| Outcome::Done(*job.ask)).collect())
+        },
+    ));
+    // Few at a time, so that the queue is empty again and again, just when one comes.
+    let callers = (0..3).map(|_| {
+        let coalescer = Arc::clone(&coalescer);
+        tokio::spawn(async move {
+            for number in 0..30_000 {
+                let answer = coalescer.ask(number, Instant::now()).await;
+                assert_eq!(answer.expect("an answer, in time"), number);
+            }
+        })
+    });
+    for caller in callers.collect::<Vec<_>>() {
+        caller.await.unwrap();
+    }
+}
+
 #[test]
 fn a_queue_is_bounded_in_length_and_in_time() {
     let queue = Queue::new(2, Duration::from_millis(50));
