@@ -34,17 +34,17 @@ fn every_patch_applies_and_says_how_it_is_found() {
         {
             continue;
         }
-        let (name, patch) = (path.display(), fs::read_to_string(&path).unwrap());
+        let (name, text) = (path.display(), fs::read_to_string(&path).unwrap());
         for word in ["\nRun: ", "\nSeen as: "] {
-            assert!(patch.contains(word), "{name}: {word}");
+            assert!(text.contains(word), "{name}: {word}");
         }
-        let hunks = wanted(&patch);
+        let hunks = wanted(&text);
         assert!(!hunks.is_empty(), "{name}");
-        for (file, text) in hunks {
+        for (file, found) in hunks {
             let source = fs::read_to_string(root.join(&file)).unwrap();
             assert!(
-                source.contains(&text),
-                "{name} does not apply to {file}: {text}"
+                source.contains(&found),
+                "{name} does not apply to {file}: {found}"
             );
         }
         patches += 1;
