@@ -8,7 +8,8 @@ use envoy_types::pb::envoy::{
         attribute_context::{HttpRequest, Request},
     },
 };
-use std::collections::HashMap;
+use prost::Message as _;
+use std::{collections::HashMap, ops::Range};
 
 /// The path of Check.
 pub const CHECK: &str = "/envoy.service.auth.v3.Authorization/Check";
@@ -36,21 +37,33 @@ struct Checked {
 struct Nothing {}
 
 /// `Check` of a request with a session's token.
+///
+/// Nothing but the token differs between its messages, and all tokens are of one length; so the
+/// message is encoded once and the token written over the last one's.
 pub struct Checks {
     line: Line,
     tokens: Tokens,
     random: Random,
-    request: CheckRequest,
+    message: Vec<u8>,
+    /// Where the token stands in it.
+    token: Range<usize>,
 }
 
 impl Checks {
     /// Caller number `caller`, of a route that demands this audience.
     pub fn new(wire: &Wire, caller: usize, tokens: Tokens, audience: &str) -> Self {
+        let mut random = Random::new();
+        let first = tokens.next(&mut random);
+        let message = request(audience, &first).encode_to_vec();
+        let found = message.windows(first.len()).position(|part| part == first);
+        // What was just encoded is there.
+        let start = found.unwrap_or_default();
         Self {
             line: wire.line(caller, CHECK),
             tokens,
-            random: Random::new(),
-            request: request(audience),
+            random,
+            message,
+            token: start..start + first.len(),
         }
     }
 }
@@ -58,15 +71,12 @@ impl Checks {
 impl Caller for Checks {
     async fn call(&mut self) -> Result<(), Trouble> {
         let token = self.tokens.next(&mut self.random);
-        let headers = self.request.attributes.as_mut();
-        let headers = headers.and_then(|about| about.request.as_mut()?.http.as_mut());
-        let last = headers.and_then(|http| http.header_map.as_mut()?.headers.last_mut());
-        if let Some(authorization) = last {
-            authorization.raw_value.clear();
-            authorization.raw_value.extend_from_slice(b"Bearer ");
-            authorization.raw_value.extend_from_slice(&token);
+        let place = &mut self.message[self.token.clone()];
+        if place.len() != token.len() {
+            return Err(Trouble::failed("a token of another length"));
         }
-        let answer: Checked = self.line.call(&self.request).await?;
+        place.copy_from_slice(&token);
+        let answer: Checked = self.line.call_encoded(&self.message).await?;
         match answer.ok {
             Some(Nothing {}) => Ok(()),
             None => Err(Trouble::failed("turned away")),
@@ -74,15 +84,17 @@ impl Caller for Checks {
     }
 }
 
-/// What Envoy says, its last header still to be filled in.
-fn request(audience: &str) -> CheckRequest {
-    let header = |(name, value): (&str, &str)| HeaderValue {
+/// What Envoy says of a request with that token.
+fn request(audience: &str, token: &[u8]) -> CheckRequest {
+    let header = |name: &str, value: Vec<u8>| HeaderValue {
         key: name.to_owned(),
-        raw_value: value.as_bytes().to_vec(),
+        raw_value: value,
         ..HeaderValue::default()
     };
-    let mut headers: Vec<_> = HEADERS.into_iter().map(header).collect();
-    headers.push(header(("authorization", "")));
+    let headers = HEADERS.into_iter();
+    let headers = headers.map(|(name, value)| header(name, value.as_bytes().to_vec()));
+    let mut headers: Vec<_> = headers.collect();
+    headers.push(header("authorization", [b"Bearer ", token].concat()));
     let http = HttpRequest {
         id: "1".to_owned(),
         method: "GET".to_owned(),

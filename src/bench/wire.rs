@@ -133,14 +133,33 @@ impl Line {
         message: &Q,
     ) -> Result<A, Trouble> {
         let length = message.encoded_len();
+        self.begin(length);
+        message.encode_raw(&mut self.buffer);
+        self.send().await
+    }
+
+    /// One call with a message that is encoded already.
+    pub async fn call_encoded<A: Message + Default>(
+        &mut self,
+        message: &[u8],
+    ) -> Result<A, Trouble> {
+        self.begin(message.len());
+        self.buffer.put_slice(message);
+        self.send().await
+    }
+
+    /// Writes what stands before a message of that many bytes.
+    fn begin(&mut self, length: usize) {
         self.buffer.reserve(PREFIX_BYTES + length);
         self.buffer.put_u8(0);
         // A message of ours is far shorter than 4 GiB.
         self.buffer
             .put_u32(u32::try_from(length).unwrap_or(u32::MAX));
-        message.encode_raw(&mut self.buffer);
-        let body = self.buffer.split().freeze();
+    }
 
+    /// Sends what was written, and hears the answer.
+    async fn send<A: Message + Default>(&mut self) -> Result<A, Trouble> {
+        let body = self.buffer.split().freeze();
         let mut request = Request::new(());
         *request.method_mut() = Verb::POST;
         *request.version_mut() = Version::HTTP_2;

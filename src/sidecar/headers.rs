@@ -78,8 +78,7 @@ impl IdentityHeaders {
     pub(super) fn strays(&self, headers: &Headers<'_>, set: &[&str]) -> Vec<String> {
         let mut strays: Vec<String> = Vec::new();
         for name in headers.names() {
-            let plain = plain(name);
-            let ours = self.all().iter().any(|own| self::plain(own) == plain);
+            let ours = self.all().iter().any(|own| alike(own, name));
             let overwritten = set.iter().any(|own| own.eq_ignore_ascii_case(name));
             if ours && !overwritten && !strays.iter().any(|stray| stray == name) {
                 strays.push(name.to_owned());
@@ -95,9 +94,13 @@ impl IdentityHeaders {
     }
 }
 
-/// A name as the most forgiving server would read it.
-fn plain(name: &str) -> String {
-    name.to_ascii_lowercase().replace(['_', '.'], "-")
+/// Whether the most forgiving server would read both names as one.
+fn alike(one: &str, other: &str) -> bool {
+    let plain = |byte: u8| match byte {
+        b'_' | b'.' => b'-',
+        byte => byte.to_ascii_lowercase(),
+    };
+    one.len() == other.len() && one.bytes().map(plain).eq(other.bytes().map(plain))
 }
 
 /// Whether a text is a header's name in lower case (RFC 9110 section 5.1) that nobody else
