@@ -1,0 +1,104 @@
+{{/* The configuration file: the settings of the values, and what the chart decides. */}}
+
+{{/* The settings that the chart decides, as YAML. */}}
+{{- define "countersign.ownSettings" -}}
+{{- $values := .Values }}
+listen: {{ printf "%s:7300" $values.bindAddress }}
+health:
+  listen: {{ printf "%s:7301" $values.bindAddress }}
+{{- if $values.metrics.enabled }}
+metrics:
+  listen: {{ printf "%s:%d" $values.bindAddress (int $values.metrics.port) }}
+{{- end }}
+keys:
+  file: /etc/countersign/keys/{{ $values.keys.key }}
+database:
+  {{- if $values.database.url }}
+  url: {{ $values.database.url | quote }}
+  {{- else }}
+  url_file: /etc/countersign/database/{{ $values.database.urlKey }}
+  {{- end }}
+  {{- with $values.database.passwordKey }}
+  password_file: /etc/countersign/database/{{ . }}
+  {{- end }}
+  {{- if include "countersign.hasSource" $values.database.ca }}
+  ca_file: /etc/countersign/database-ca/{{ $values.database.ca.key }}
+  {{- end }}
+  {{- if $values.database.clientCertificate.existingSecret }}
+  certificate_file: /etc/countersign/database-certificate/tls.crt
+  key_file: /etc/countersign/database-certificate/tls.key
+  {{- end }}
+shutdown:
+  pause: {{ $values.shutdown.pauseSeconds }}s
+  drain: {{ $values.shutdown.drainSeconds }}s
+{{- if include "countersign.hasTls" . }}
+tls:
+  min_version: {{ $values.tls.minVersion | quote }}
+  client_certificates: {{ $values.tls.clientCertificates | quote }}
+  {{- with $values.tls.trustDomain }}
+  trust_domain: {{ . | quote }}
+  {{- end }}
+  {{- if eq $values.tls.mode "spiffe" }}
+  workload_api: unix:///run/spiffe/{{ $values.tls.spiffe.socket }}
+  {{- else }}
+  certificate_file: /etc/countersign/tls/tls.crt
+  key_file: /etc/countersign/tls/tls.key
+  {{- if ne $values.tls.clientCertificates "off" }}
+  {{- if include "countersign.hasSource" $values.tls.clientCa }}
+  client_ca_file: /etc/countersign/client-ca/{{ $values.tls.clientCa.key }}
+  {{- else }}
+  client_ca_file: /etc/countersign/tls/ca.crt
+  {{- end }}
+  {{- end }}
+  {{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Whether {existingSecret, existingConfigMap} names one. */}}
+{{- define "countersign.hasSource" -}}
+{{- if or .existingSecret .existingConfigMap }}true{{ end }}
+{{- end }}
+
+{{/* countersign.toml. JSON's texts, numbers, booleans and lists are TOML's. */}}
+{{- define "countersign.config" -}}
+{{- $settings := mergeOverwrite (deepCopy .Values.settings) (fromYaml (include "countersign.ownSettings" .)) }}
+{{- range $key, $value := $settings }}
+{{- if not (kindIs "map" $value) }}
+{{- printf "%s = %s\n" $key (toJson $value) }}
+{{- end }}
+{{- end }}
+{{- range $section, $keys := $settings }}
+{{- if kindIs "map" $keys }}
+{{- printf "\n[%s]\n" $section }}
+{{- range $key, $value := $keys }}
+{{- printf "%s = %s\n" $key (toJson $value) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* The ports of a database's URL, as a list in YAML. */}}
+{{- define "countersign.urlPorts" -}}
+{{- $ports := list }}
+{{- if hasPrefix "postgres" . }}
+{{- $hosts := regexReplaceAll "^[a-z]+://([^/@]*@)?([^/?]*).*$" . "${2}" }}
+{{- range splitList "," $hosts }}
+{{- $ports = append $ports (int (default "5432" (trimPrefix ":" (regexFind ":[0-9]+$" .)))) }}
+{{- end }}
+{{- else if . }}
+{{- range splitList "," (default "5432" (trimPrefix "port=" (regexFind "port=[0-9,]+" .))) }}
+{{- $ports = append $ports (int .) }}
+{{- end }}
+{{- else }}
+{{- $ports = list 5432 }}
+{{- end }}
+{{- toYaml (uniq $ports) }}
+{{- end }}
+
+{{/* The port of the collector, or nothing. */}}
+{{- define "countersign.otlpPort" -}}
+{{- with (.Values.settings.telemetry | default dict).endpoint }}
+{{- $authority := regexReplaceAll "^[a-z]+://([^/?]*).*$" . "${1}" }}
+{{- default (ternary "443" "80" (hasPrefix "https:" .)) (trimPrefix ":" (regexFind ":[0-9]+$" $authority)) }}
+{{- end }}
+{{- end }}
