@@ -115,6 +115,13 @@ pub(super) async fn run(args: MigrateArgs) -> Result<Exit, Failure> {
     for difference in &report.tolerated {
         output::write(format!("{difference}\n").as_bytes())?;
     }
+    if let Some(found) = report.next {
+        let line = format!(
+            "nothing to do: the database has schema {found}, the next after this version's, \
+             which serves on it\n"
+        );
+        return output::write(line.as_bytes());
+    }
     output::write(if report.changed() {
         b"migrated\n"
     } else {

@@ -27,6 +27,7 @@ pub mod session;
 mod settings;
 mod status;
 pub mod token;
+mod trial;
 pub mod user;
 mod verify;
 
@@ -75,6 +76,8 @@ enum Command {
     /// Keep the users that the authority knows
     #[command(subcommand)]
     User(user::UserCommand),
+    /// Try a running deployment: the four calls, once
+    Try(trial::TrialArgs),
     /// Prove a running deployment: many callers at once, and a search for a broken promise
     Verify(verify::VerifyArgs),
     /// Make, roll over and retire the keys of the key file
@@ -137,6 +140,7 @@ async fn dispatch(command: Command, options: &CallOptions) -> Result<Exit, Failu
         Command::Session(command) => session::run(command, options).await,
         Command::Client(command) => client::run(command, options).await,
         Command::User(command) => user::run(command, options).await,
+        Command::Try(args) => trial::run(args, options).await,
         Command::Verify(args) => verify::run(args, options).await,
         Command::Keys(command) => keys::run(command, options.json()).await,
         Command::Dpop(command) => dpop::run(&command, options.json()),

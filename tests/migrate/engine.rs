@@ -235,6 +235,9 @@ async fn another_text_of_a_migration_and_a_newer_schema_are_refused() {
         schema_state(&mut client).await.expect("a state"),
         SchemaState::Next { found: 6 }
     );
+    let report = try_migrate(&database).await.expect("nothing to do");
+    assert_eq!(report.next, Some(6));
+    assert!(!report.changed(), "{report:?}");
     run(
         &client,
         "UPDATE countersign.authority SET schema_version = 1",

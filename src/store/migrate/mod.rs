@@ -64,6 +64,9 @@ pub struct MigrationReport {
     pub granted: Vec<String>,
     /// What stands beyond the documents and was left as it is.
     pub tolerated: Vec<Difference>,
+    /// The schema that was found, if it is the next one: this binary serves on it, and has
+    /// nothing to do.
+    pub next: Option<i32>,
 }
 
 impl MigrationReport {
@@ -102,7 +105,8 @@ impl From<statement::Statement> for Step {
 /// Migrates a database to the newest schema of this binary.
 ///
 /// Safe to repeat and to run at once from several places: the second waits for the first
-/// and then finds nothing to do. `progress` hears a line for each thing that is done.
+/// and then finds nothing to do; so does the version before, when the next one has migrated.
+/// `progress` hears a line for each thing that is done.
 pub async fn migrate(
     database: impl Into<DatabaseUrl>,
     options: &MigrateOptions,

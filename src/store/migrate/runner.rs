@@ -9,6 +9,7 @@ use super::{
     files::FILES,
     history, roles,
     session::{self, Attempts},
+    state::{STANDING, SchemaState, schema_state},
     statement::{self, Statement, brief},
 };
 use crate::store::{
@@ -29,6 +30,13 @@ pub(super) async fn migrate(
     session::prepare(&client).await?;
     session::lock(&client, options, progress).await?;
 
+    if let Some(found) = next_schema(&mut client).await? {
+        session::unlock(&client).await?;
+        return Ok(MigrationReport {
+            next: Some(found),
+            ..MigrationReport::default()
+        });
+    }
     let pending = history::pending(&client).await?;
     refuse(&examine(&mut client).await?)?;
 
@@ -67,12 +75,25 @@ pub(super) async fn migrate(
     Ok(report)
 }
 
+/// The schema, if it is the next one, which supports this binary: it was rolled back, and
+/// the schema stays.
+async fn next_schema(client: &mut Client) -> Result<Option<i32>, MigrateError> {
+    match schema_state(client).await {
+        Ok(SchemaState::Next { found }) => Ok(Some(found)),
+        Ok(_) => Ok(None),
+        Err(error) => Err(MigrateError::of("read the schema's version", STANDING, error)),
+    }
+}
+
 /// Tells what [`migrate`] would run: see [`super::dry_run`].
 pub(super) async fn dry_run(
     database: &DatabaseUrl,
     options: &MigrateOptions,
 ) -> Result<Vec<Step>, MigrateError> {
     let mut client = session::open(database).await?;
+    if next_schema(&mut client).await?.is_some() {
+        return Ok(Vec::new());
+    }
     let pending = history::pending(&client).await?;
     let findings = examine(&mut client).await?;
     refuse(&findings)?;
