@@ -6,6 +6,7 @@ use clap::Command;
 
 use super::{table::SETTINGS, *};
 
+mod chart;
 mod texts;
 
 const URL: (&str, &str) = ("COUNTERSIGN_DATABASE_URL", "postgres://u:hunter2@db/c");
