@@ -17,6 +17,7 @@ mod audit;
 mod bench;
 mod callers;
 mod calls;
+mod chart;
 mod cli;
 mod connecting;
 mod decision;

@@ -24,7 +24,7 @@ fn rules() -> String {
 }
 
 /// Runs promtool, which tests/run provides.
-fn promtool(words: &[&str]) -> String {
+pub fn promtool(words: &[&str]) -> String {
     let Some(promtool) = std::env::var_os("COUNTERSIGN_TEST_PROMTOOL") else {
         panic!("no promtool: run tests/run, which provides it");
     };
@@ -77,7 +77,7 @@ fn each_alert_fires_when_it_should_and_is_silent_when_all_is_well() {
 }
 
 /// The names of a table row on the page of metrics, with those that a histogram has.
-fn series(row: &Instrument) -> Vec<String> {
+pub fn series(row: &Instrument) -> Vec<String> {
     let name = row.prometheus();
     if row.kind == InstrumentKind::Histogram {
         ["_bucket", "_sum", "_count"]
@@ -90,7 +90,7 @@ fn series(row: &Instrument) -> Vec<String> {
 }
 
 /// The words of a text that begin as our metrics do.
-fn metrics(text: &str) -> BTreeSet<&str> {
+pub fn metrics(text: &str) -> BTreeSet<&str> {
     text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
         .filter(|word| word.starts_with("countersign_"))
         .collect()

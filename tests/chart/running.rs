@@ -1,0 +1,372 @@
+//! What the chart renders, run: the server with exactly its configuration, environment and
+//! arguments, the migration's command, the command of NOTES.txt, and that of `helm test`, with
+//! the mounted files laid out under a temporary root.
+
+use super::{configuration, containers, helm, kind, list, only, rendered, server, text};
+use crate::support::{
+    certificates::{Authority, dns},
+    fresh_database,
+    process::{connect, get, write_keys},
+    server::first_key,
+    TestDatabase,
+};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde_json::Value;
+use std::{
+    collections::BTreeMap,
+    fs,
+    net::{SocketAddr, TcpListener},
+    os::unix::fs::PermissionsExt as _,
+    path::PathBuf,
+    process::Stdio,
+    time::Duration,
+};
+use tokio::process::{Child, Command};
+use tonic_health::pb::{
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
+
+/// A Secret's or ConfigMap's files.
+type Files = BTreeMap<&'static str, String>;
+
+/// A cluster of one pod: the files, and where its ports are instead of those of the pod.
+struct Cluster {
+    root: tempfile::TempDir,
+    objects: Vec<Value>,
+    secrets: BTreeMap<&'static str, Files>,
+    ports: BTreeMap<u16, u16>,
+}
+
+impl Cluster {
+    fn new(objects: Vec<Value>, secrets: BTreeMap<&'static str, Files>) -> Self {
+        let ports = [7300, 7301, 9464].map(|port| {
+            let free = TcpListener::bind("127.0.0.1:0").unwrap();
+            (port, free.local_addr().unwrap().port())
+        });
+        Self {
+            root: tempfile::tempdir().unwrap(),
+            objects,
+            secrets,
+            ports: ports.into(),
+        }
+    }
+
+    fn address(&self, port: u16) -> SocketAddr {
+        ([127, 0, 0, 1], self.ports[&port]).into()
+    }
+
+    /// A text of the pod's as it is out here: paths under the root, ports that are free.
+    fn outside(&self, text: &str) -> String {
+        let root = self.root.path().display();
+        let mut text = text.replace("/etc/countersign", &format!("{root}/etc/countersign"));
+        for (port, free) in &self.ports {
+            text = text.replace(&format!("0.0.0.0:{port}"), &format!("127.0.0.1:{free}"));
+        }
+        for service in ["test-countersign.prod.svc:7300"] {
+            text = text.replace(service, &format!("localhost:{}", self.ports[&7300]));
+        }
+        text
+    }
+
+    /// Lays out what a pod mounts.
+    fn mount(&self, pod: &Value) {
+        for container in containers(pod) {
+            for mount in list(container, "/volumeMounts") {
+                let place = PathBuf::from(self.outside(text(&mount["mountPath"])));
+                fs::create_dir_all(&place).unwrap();
+                let volumes = list(pod, "/volumes");
+                let volume = volumes.iter().find(|it| it["name"] == mount["name"]).unwrap();
+                for (key, content) in self.files(volume) {
+                    let path = place.join(key);
+                    write_keys(&path, &content);
+                    fs::set_permissions(&path, fs::Permissions::from_mode(0o440)).unwrap();
+                }
+            }
+        }
+    }
+
+    fn files(&self, volume: &Value) -> BTreeMap<String, String> {
+        if let Some(name) = volume["configMap"]["name"].as_str() {
+            let maps = kind(&self.objects, "ConfigMap");
+            let map = maps.into_iter().find(|it| it["metadata"]["name"] == name).expect(name);
+            let data = map["data"].as_object().unwrap().iter();
+            return data.map(|(key, value)| (key.clone(), self.outside(text(value)))).collect();
+        }
+        let name = text(&volume["secret"]["secretName"]);
+        let items = list(volume, "/secret/items");
+        let secret = self.secrets.get(name).unwrap_or_else(|| panic!("no Secret {name}"));
+        secret
+            .iter()
+            .filter(|(key, _)| items.is_empty() || items.iter().any(|it| it["key"] == **key))
+            .map(|(key, value)| ((*key).to_owned(), value.clone()))
+            .collect()
+    }
+
+    /// The command of a pod's container, as a kubelet would run it.
+    fn command(&self, pod: &Value, name: &str) -> Command {
+        self.mount(pod);
+        let container = containers(pod).find(|it| it["name"] == name).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
+        command.env_clear().stdin(Stdio::null()).kill_on_drop(true);
+        for word in list(container, "/args") {
+            command.arg(self.outside(text(word)));
+        }
+        for variable in list(container, "/env") {
+            let value = match variable["value"].as_str() {
+                Some(value) => self.outside(value),
+                None => {
+                    let from = &variable["valueFrom"]["secretKeyRef"];
+                    self.secrets[text(&from["name"])][text(&from["key"])].clone()
+                }
+            };
+            command.env(text(&variable["name"]), value);
+        }
+        command
+    }
+
+    fn server_command(&self) -> Command {
+        let deployment = only(&self.objects, "Deployment", "server");
+        self.command(&deployment["spec"]["template"]["spec"], "countersign")
+    }
+
+    /// Migrates, as the Job does.
+    async fn migrate(&self) -> Done {
+        let job = only(&self.objects, "Job", "migrate");
+        done(self.command(&job["spec"]["template"]["spec"], "migrate")).await
+    }
+
+    /// What `helm test` runs.
+    async fn test(&self) -> Done {
+        let pod = only(&self.objects, "Pod", "test");
+        done(self.command(&pod["spec"], "calls")).await
+    }
+
+    /// What a probe of the server gets; nothing, if nobody answers.
+    async fn probe(&self, probe: &str) -> Option<ServingStatus> {
+        let asked = &server(&self.objects)[probe]["grpc"];
+        let port = u16::try_from(asked["port"].as_u64().unwrap()).unwrap();
+        let target = format!("http://{}", self.address(port));
+        let channel = tonic::transport::Channel::from_shared(target).unwrap();
+        let service = asked["service"].as_str().unwrap_or_default().to_owned();
+        let mut health = HealthClient::new(channel.connect().await.ok()?);
+        let answer = health.check(HealthCheckRequest { service }).await.ok()?;
+        Some(answer.into_inner().status())
+    }
+
+    /// Waits until a probe gets this.
+    async fn until(&self, probe: &str, wanted: ServingStatus) {
+        let wait = async {
+            while self.probe(probe).await != Some(wanted) {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        let patience = tokio::time::timeout(Duration::from_mins(1), wait);
+        patience.await.unwrap_or_else(|_| panic!("{probe} never says {wanted:?}"));
+    }
+}
+
+/// How a command ended, and what it said.
+struct Done {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+async fn done(mut command: Command) -> Done {
+    let run = tokio::time::timeout(Duration::from_mins(1), command.output());
+    let run = run.await.expect("it ends").unwrap();
+    Done {
+        code: run.status.code(),
+        out: String::from_utf8(run.stdout).unwrap(),
+        err: String::from_utf8(run.stderr).unwrap(),
+    }
+}
+
+fn started(mut command: Command) -> Child {
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    command.spawn().unwrap()
+}
+
+/// The command that NOTES.txt gives for the first admin.
+fn bootstrap_of_notes() -> Vec<String> {
+    let words = "install test helm/countersign --namespace prod --dry-run=client";
+    let run = helm(&words.split(' ').collect::<Vec<_>>());
+    let told = String::from_utf8(run.stdout).unwrap();
+    let line = told.lines().find(|it| it.contains("client bootstrap")).expect("the command");
+    assert!(line.contains("exec deployment/test-countersign"), "{line}");
+    let (_, command) = line.split_once(" -- /countersign ").expect("the command");
+    command.split(' ').map(str::to_owned).collect()
+}
+
+/// The Secrets that the chart's README has users make.
+fn secrets(database: &TestDatabase) -> BTreeMap<&'static str, Files> {
+    let serving = format!("{}?options=-c%20role%3D{}", database.url(), database.serving_role);
+    BTreeMap::from([
+        ("countersign-keys", Files::from([("keys", first_key())])),
+        ("countersign-database", Files::from([("url", serving)])),
+        ("countersign-database-migrate", Files::from([("url", database.url())])),
+    ])
+}
+
+/// Makes the first admin as NOTES.txt says, and as the admin the client of `helm test`.
+async fn make_test_client(cluster: &mut Cluster, more: &[&str]) {
+    let words: Vec<_> = bootstrap_of_notes().iter().map(|it| cluster.outside(it)).collect();
+    let run = |words: Vec<String>, id: String, secret: String| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
+        command.args(words).arg("--json").env_clear().stdin(Stdio::null());
+        command.env("COUNTERSIGN_CLIENT_ID", id).env("COUNTERSIGN_CLIENT_SECRET", secret);
+        async {
+            let done = done(command).await;
+            assert_eq!(done.code, Some(0), "{}", done.err);
+            let made: Value = serde_json::from_str(&done.out).unwrap();
+            let id = made.pointer("/client/client_id").or_else(|| made.get("client_id"));
+            let id = text(id.unwrap_or_else(|| panic!("{made}"))).to_owned();
+            (id, text(&made["client_secret"]).to_owned())
+        }
+    };
+    let (id, secret) = run(words, String::new(), String::new()).await;
+    let scheme = if more.is_empty() { "http" } else { "https" };
+    let target = format!("{scheme}://localhost:{}", cluster.ports[&7300]);
+    let words = "client create --name helm-test --role issuer --scope orders.read --audience urn:t";
+    let mut words: Vec<_> = words.split(' ').map(str::to_owned).collect();
+    words.extend(["--target".to_owned(), target]);
+    words.extend(more.iter().map(|it| (*it).to_owned()));
+    let (id, secret) = run(words, id, secret).await;
+    let files = Files::from([("client-id", id), ("client-secret", secret)]);
+    cluster.secrets.insert("countersign-test", files);
+}
+
+#[tokio::test]
+async fn the_default_runs_from_the_job_to_the_test() {
+    let database = fresh_database().await;
+    let role = format!("migrations.servingRole={}", database.serving_role);
+    let objects = rendered("default", &["--set", &role]);
+    let mut cluster = Cluster::new(objects, secrets(&database));
+
+    // Servers and Job start together, and the servers wait.
+    let mut server = started(cluster.server_command());
+    cluster.until("startupProbe", ServingStatus::Serving).await;
+    cluster.until("livenessProbe", ServingStatus::Serving).await;
+    cluster.until("readinessProbe", ServingStatus::NotServing).await;
+    let migrated = cluster.migrate().await;
+    assert_eq!(migrated.code, Some(0), "{}", migrated.err);
+    cluster.until("readinessProbe", ServingStatus::Serving).await;
+    let again = cluster.migrate().await;
+    assert_eq!((again.code, again.out.as_str()), (Some(0), "nothing to do\n"));
+
+    make_test_client(&mut cluster, &[]).await;
+    let tried = cluster.test().await;
+    assert_eq!(tried.code, Some(0), "{}", tried.err);
+    for call in ["IssueToken", "Introspect", "RotateRefresh", "RevokeSession", "RevokeToken"] {
+        assert!(tried.out.contains(call), "{call}: {}", tried.out);
+    }
+
+    let (head, body) = get(cluster.address(9464), "/metrics").await;
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    assert!(body.contains("countersign_ready"), "{body}");
+
+    // What it needs to end is within what the kubelet grants.
+    let id = Pid::from_raw(i32::try_from(server.id().unwrap()).unwrap());
+    let _open = connect(cluster.address(7300)).await;
+    kill(id, Signal::SIGTERM).unwrap();
+    let pod = only(&cluster.objects, "Deployment", "server");
+    let grace = pod["spec"]["template"]["spec"]["terminationGracePeriodSeconds"].as_u64();
+    let grace = Duration::from_secs(grace.unwrap());
+    let ended = tokio::time::timeout(grace, server.wait()).await.expect("it ends in time");
+    assert!(ended.unwrap().success());
+}
+
+#[tokio::test]
+async fn helm_test_fails_when_the_calls_do() {
+    let database = fresh_database().await;
+    let role = format!("migrations.servingRole={}", database.serving_role);
+    let objects = rendered("default", &["--set", &role]);
+    let mut cluster = Cluster::new(objects, secrets(&database));
+    let files = [
+        ("client-id", countersign::domain::clock::uuid().to_string()),
+        ("client-secret", "cs_cs_none".to_owned()),
+    ];
+    cluster.secrets.insert("countersign-test", Files::from(files));
+    let alone = cluster.test().await;
+    assert_eq!(alone.code, Some(69), "{}", alone.err);
+
+    assert_eq!(cluster.migrate().await.code, Some(0));
+    let _server = started(cluster.server_command());
+    cluster.until("readinessProbe", ServingStatus::Serving).await;
+    let refused = cluster.test().await;
+    assert_eq!(refused.code, Some(77), "{}", refused.err);
+    assert!(!refused.err.contains("cs_cs_none"), "{}", refused.err);
+}
+
+#[tokio::test]
+async fn with_tls_and_passwords_apart_it_runs_too() {
+    let database = fresh_database().await;
+    let pki = Authority::new("spiffe://example.org");
+    let pair = pki.sign(&[dns("localhost")]);
+    let role = format!("migrations.servingRole={}", database.serving_role);
+    // A URL that is no secret, and the password from the Secret.
+    let url = database.url();
+    let (user, rest) = url.strip_prefix("postgres://").unwrap().split_once(':').unwrap();
+    let (password, at) = rest.split_once('@').unwrap();
+    let open = format!("postgres://{user}@{at}");
+    let serving = format!("database.url={open}?options=-c%20role%3D{}", database.serving_role);
+    let owner = format!("migrations.url={open}");
+    let words = [
+        &role,
+        &serving,
+        &owner,
+        "tls.mode=secret,tls.clientCertificates=optional",
+        "database.passwordKey=password,migrations.passwordKey=password",
+        "tests.scope=orders.read",
+    ];
+    let words: Vec<_> = words.iter().flat_map(|it| ["--set", *it]).collect();
+    let objects = rendered("default", &words);
+    let with_password = Files::from([("password", password.to_owned())]);
+    let certificate = Files::from([
+        ("tls.crt", pair.certificate.clone()),
+        ("tls.key", pair.key.clone()),
+        ("ca.crt", pki.pem.clone()),
+    ]);
+    let mut secrets = secrets(&database);
+    secrets.insert("countersign-database", with_password.clone());
+    secrets.insert("countersign-database-migrate", with_password);
+    secrets.insert("countersign-tls", certificate);
+    let mut cluster = Cluster::new(objects, secrets);
+    assert!(!configuration(&cluster.objects).to_string().contains(password));
+
+    let migrated = cluster.migrate().await;
+    assert_eq!(migrated.code, Some(0), "{}", migrated.err);
+    let _server = started(cluster.server_command());
+    cluster.until("readinessProbe", ServingStatus::Serving).await;
+    let ca = cluster.outside("/etc/countersign/tls/ca.crt");
+    make_test_client(&mut cluster, &["--ca-file", &ca]).await;
+    let tried = cluster.test().await;
+    assert_eq!(tried.code, Some(0), "{}", tried.err);
+}
+
+#[test]
+fn notes_give_the_next_commands_and_warn_of_what_is_unsafe() {
+    let notes = |more: &str| {
+        let mut words = vec!["install", "test", "helm/countersign", "--dry-run=client"];
+        words.extend(more.split(' ').filter(|it| !it.is_empty()));
+        let run = helm(&words);
+        let told = String::from_utf8(run.stdout).unwrap();
+        told.split_once("NOTES:").expect("notes").1.to_owned()
+    };
+    let plain = notes("");
+    for words in ["rollout status", "client bootstrap", "helm test test", "WARNING: no TLS"] {
+        assert!(plain.contains(words), "{words}: {plain}");
+    }
+    assert_eq!(plain.matches("WARNING").count(), 1, "{plain}");
+    let minimal = notes("--values helm/countersign/ci/minimal-values.yaml");
+    for words in ["WARNING: 1 replica.", "no TLS", "no NetworkPolicy", "no PodDisruptionBudget"] {
+        assert!(minimal.contains(words), "{words}: {minimal}");
+    }
+    let safe = notes("--values helm/countersign/ci/production-values.yaml");
+    assert!(!safe.contains("WARNING"), "{safe}");
+    let own = notes("--values helm/countersign/ci/init-container-values.yaml");
+    assert!(own.contains("WARNING: migrations.mode is initContainer"), "{own}");
+}
