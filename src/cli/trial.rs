@@ -132,7 +132,10 @@ impl Trial {
         Ok(answer.into_inner())
     }
 
-    async fn rotate(&mut self, refresh_token: String) -> Result<v1::RotateRefreshResponse, Failure> {
+    async fn rotate(
+        &mut self,
+        refresh_token: String,
+    ) -> Result<v1::RotateRefreshResponse, Failure> {
         let started = Instant::now();
         let request = v1::RotateRefreshRequest {
             refresh_token,
@@ -141,7 +144,9 @@ impl Trial {
         let answer = self.calls.tokens().rotate_refresh(request).await?;
         let answer = answer.into_inner();
         if answer.generation != 1 {
-            return Err(wrong("the first rotation did not make the first generation"));
+            return Err(wrong(
+                "the first rotation did not make the first generation",
+            ));
         }
         self.note("RotateRefresh", "the session's next tokens", started);
         Ok(answer)

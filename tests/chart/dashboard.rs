@@ -9,7 +9,9 @@ use std::fs;
 fn dashboard() -> Value {
     let objects = rendered("production", &[]);
     let maps = super::kind(&objects, "ConfigMap");
-    let map = maps.into_iter().find(|it| it["metadata"]["labels"]["grafana_dashboard"] == "1");
+    let map = maps
+        .into_iter()
+        .find(|it| it["metadata"]["labels"]["grafana_dashboard"] == "1");
     let json = &map.expect("the dashboard")["data"]["countersign.json"];
     serde_json::from_str(text(json)).expect("JSON")
 }
@@ -39,7 +41,9 @@ fn every_query_of_the_dashboard_is_parsed_and_asks_for_what_there_is() {
     let rules: Vec<_> = found
         .iter()
         .map(|query| {
-            let query = query.replace("$__rate_interval", "5m").replace("$job", ".*");
+            let query = query
+                .replace("$__rate_interval", "5m")
+                .replace("$job", ".*");
             json!({"record": "a:b", "expr": query, "labels": {"n": query}})
         })
         .collect();
@@ -52,14 +56,20 @@ fn every_query_of_the_dashboard_is_parsed_and_asks_for_what_there_is() {
     let known: Vec<_> = TABLE.iter().flat_map(crate::alerts::series).collect();
     for query in &found {
         for metric in crate::alerts::metrics(query) {
-            assert!(known.iter().any(|name| name == metric), "{metric} in {query}");
+            assert!(
+                known.iter().any(|name| name == metric),
+                "{metric} in {query}"
+            );
         }
     }
     // What an operator needs stands there: every instrument but the build's parts.
     let all = found.concat() + &dashboard.to_string();
     for row in TABLE {
         let name = row.prometheus();
-        assert!(all.contains(&name) || name == "countersign_key_dependents", "{name}");
+        assert!(
+            all.contains(&name) || name == "countersign_key_dependents",
+            "{name}"
+        );
     }
 }
 
@@ -99,7 +109,9 @@ fn the_rules_of_the_chart_are_those_of_the_handbook() {
             assert_eq!(source[key], chart[key], "{chart}");
         }
         let page = text(&chart["annotations"]["runbook_url"]).to_owned();
-        let (_, page) = page.split_once("/blob/main/").expect("a page of the handbook");
+        let (_, page) = page
+            .split_once("/blob/main/")
+            .expect("a page of the handbook");
         assert!(root().join(page).exists(), "{page}");
     }
 }
@@ -109,5 +121,7 @@ fn an_alert_that_is_switched_off_is_not_there_and_one_of_the_users_is() {
     let objects = rendered("everything", &[]);
     let rule = only(&objects, "PrometheusRule", "metrics").to_string();
     assert!(!rule.contains("CountersignKeyOld") && rule.contains("CountersignKeyUnknown"));
-    assert!(rule.contains("\"alert\":\"Ours\"") && rule.contains("https://handbook.example.org/docs/"));
+    assert!(
+        rule.contains("\"alert\":\"Ours\"") && rule.contains("https://handbook.example.org/docs/")
+    );
 }

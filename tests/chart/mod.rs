@@ -111,7 +111,10 @@ fn only<'a>(objects: &'a [Value], of: &str, component: &str) -> &'a Value {
 
 /// The list at a path, empty where there is none.
 fn list<'a>(object: &'a Value, path: &str) -> &'a [Value] {
-    object.pointer(path).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+    object
+        .pointer(path)
+        .and_then(Value::as_array)
+        .map_or(&[], Vec::as_slice)
 }
 
 fn text(value: &Value) -> &str {
@@ -120,7 +123,11 @@ fn text(value: &Value) -> &str {
 
 /// What an object is called when something is wrong with it.
 fn named(object: &Value) -> String {
-    format!("{} {}", text(&object["kind"]), text(&object["metadata"]["name"]))
+    format!(
+        "{} {}",
+        text(&object["kind"]),
+        text(&object["metadata"]["name"])
+    )
 }
 
 /// The pods that objects make: whose they are, their labels and their spec.
@@ -145,7 +152,9 @@ fn containers(pod: &Value) -> impl Iterator<Item = &Value> {
 /// The server's container.
 fn server(objects: &[Value]) -> &Value {
     let pod = &only(objects, "Deployment", "server")["spec"]["template"]["spec"];
-    containers(pod).find(|it| it["name"] == "countersign").unwrap()
+    containers(pod)
+        .find(|it| it["name"] == "countersign")
+        .unwrap()
 }
 
 /// The configuration that the server reads.

@@ -4,11 +4,11 @@
 
 use super::{configuration, containers, helm, kind, list, only, rendered, server, text};
 use crate::support::{
+    TestDatabase,
     certificates::{Authority, dns},
     fresh_database,
     process::{connect, get, write_keys},
     server::first_key,
-    TestDatabase,
 };
 use nix::{
     sys::signal::{Signal, kill},
@@ -78,7 +78,10 @@ impl Cluster {
                 let place = PathBuf::from(self.outside(text(&mount["mountPath"])));
                 fs::create_dir_all(&place).unwrap();
                 let volumes = list(pod, "/volumes");
-                let volume = volumes.iter().find(|it| it["name"] == mount["name"]).unwrap();
+                let volume = volumes
+                    .iter()
+                    .find(|it| it["name"] == mount["name"])
+                    .unwrap();
                 for (key, content) in self.files(volume) {
                     let path = place.join(key);
                     write_keys(&path, &content);
@@ -91,13 +94,21 @@ impl Cluster {
     fn files(&self, volume: &Value) -> BTreeMap<String, String> {
         if let Some(name) = volume["configMap"]["name"].as_str() {
             let maps = kind(&self.objects, "ConfigMap");
-            let map = maps.into_iter().find(|it| it["metadata"]["name"] == name).expect(name);
+            let map = maps
+                .into_iter()
+                .find(|it| it["metadata"]["name"] == name)
+                .expect(name);
             let data = map["data"].as_object().unwrap().iter();
-            return data.map(|(key, value)| (key.clone(), self.outside(text(value)))).collect();
+            return data
+                .map(|(key, value)| (key.clone(), self.outside(text(value))))
+                .collect();
         }
         let name = text(&volume["secret"]["secretName"]);
         let items = list(volume, "/secret/items");
-        let secret = self.secrets.get(name).unwrap_or_else(|| panic!("no Secret {name}"));
+        let secret = self
+            .secrets
+            .get(name)
+            .unwrap_or_else(|| panic!("no Secret {name}"));
         secret
             .iter()
             .filter(|(key, _)| items.is_empty() || items.iter().any(|it| it["key"] == **key))
@@ -164,7 +175,9 @@ impl Cluster {
             }
         };
         let patience = tokio::time::timeout(Duration::from_mins(1), wait);
-        patience.await.unwrap_or_else(|_| panic!("{probe} never says {wanted:?}"));
+        patience
+            .await
+            .unwrap_or_else(|_| panic!("{probe} never says {wanted:?}"));
     }
 }
 
@@ -195,7 +208,10 @@ fn bootstrap_of_notes() -> Vec<String> {
     let words = "install test helm/countersign --namespace prod --dry-run=client";
     let run = helm(&words.split(' ').collect::<Vec<_>>());
     let told = String::from_utf8(run.stdout).unwrap();
-    let line = told.lines().find(|it| it.contains("client bootstrap")).expect("the command");
+    let line = told
+        .lines()
+        .find(|it| it.contains("client bootstrap"))
+        .expect("the command");
     assert!(line.contains("exec deployment/test-countersign"), "{line}");
     let (_, command) = line.split_once(" -- /countersign ").expect("the command");
     command.split(' ').map(str::to_owned).collect()
@@ -203,26 +219,44 @@ fn bootstrap_of_notes() -> Vec<String> {
 
 /// The Secrets that the chart's README has users make.
 fn secrets(database: &TestDatabase) -> BTreeMap<&'static str, Files> {
-    let serving = format!("{}?options=-c%20role%3D{}", database.url(), database.serving_role);
+    let serving = format!(
+        "{}?options=-c%20role%3D{}",
+        database.url(),
+        database.serving_role
+    );
     BTreeMap::from([
         ("countersign-keys", Files::from([("keys", first_key())])),
         ("countersign-database", Files::from([("url", serving)])),
-        ("countersign-database-migrate", Files::from([("url", database.url())])),
+        (
+            "countersign-database-migrate",
+            Files::from([("url", database.url())]),
+        ),
     ])
 }
 
 /// Makes the first admin as NOTES.txt says, and as the admin the client of `helm test`.
 async fn make_test_client(cluster: &mut Cluster, more: &[&str]) {
-    let words: Vec<_> = bootstrap_of_notes().iter().map(|it| cluster.outside(it)).collect();
+    let words: Vec<_> = bootstrap_of_notes()
+        .iter()
+        .map(|it| cluster.outside(it))
+        .collect();
     let run = |words: Vec<String>, id: String, secret: String| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
-        command.args(words).arg("--json").env_clear().stdin(Stdio::null());
-        command.env("COUNTERSIGN_CLIENT_ID", id).env("COUNTERSIGN_CLIENT_SECRET", secret);
+        command
+            .args(words)
+            .arg("--json")
+            .env_clear()
+            .stdin(Stdio::null());
+        command
+            .env("COUNTERSIGN_CLIENT_ID", id)
+            .env("COUNTERSIGN_CLIENT_SECRET", secret);
         async {
             let done = done(command).await;
             assert_eq!(done.code, Some(0), "{}", done.err);
             let made: Value = serde_json::from_str(&done.out).unwrap();
-            let id = made.pointer("/client/client_id").or_else(|| made.get("client_id"));
+            let id = made
+                .pointer("/client/client_id")
+                .or_else(|| made.get("client_id"));
             let id = text(id.unwrap_or_else(|| panic!("{made}"))).to_owned();
             (id, text(&made["client_secret"]).to_owned())
         }
@@ -250,17 +284,30 @@ async fn the_default_runs_from_the_job_to_the_test() {
     let mut server = started(cluster.server_command());
     cluster.until("startupProbe", ServingStatus::Serving).await;
     cluster.until("livenessProbe", ServingStatus::Serving).await;
-    cluster.until("readinessProbe", ServingStatus::NotServing).await;
+    cluster
+        .until("readinessProbe", ServingStatus::NotServing)
+        .await;
     let migrated = cluster.migrate().await;
     assert_eq!(migrated.code, Some(0), "{}", migrated.err);
-    cluster.until("readinessProbe", ServingStatus::Serving).await;
+    cluster
+        .until("readinessProbe", ServingStatus::Serving)
+        .await;
     let again = cluster.migrate().await;
-    assert_eq!((again.code, again.out.as_str()), (Some(0), "nothing to do\n"));
+    assert_eq!(
+        (again.code, again.out.as_str()),
+        (Some(0), "nothing to do\n")
+    );
 
     make_test_client(&mut cluster, &[]).await;
     let tried = cluster.test().await;
     assert_eq!(tried.code, Some(0), "{}", tried.err);
-    for call in ["IssueToken", "Introspect", "RotateRefresh", "RevokeSession", "RevokeToken"] {
+    for call in [
+        "IssueToken",
+        "Introspect",
+        "RotateRefresh",
+        "RevokeSession",
+        "RevokeToken",
+    ] {
         assert!(tried.out.contains(call), "{call}: {}", tried.out);
     }
 
@@ -275,7 +322,9 @@ async fn the_default_runs_from_the_job_to_the_test() {
     let pod = only(&cluster.objects, "Deployment", "server");
     let grace = pod["spec"]["template"]["spec"]["terminationGracePeriodSeconds"].as_u64();
     let grace = Duration::from_secs(grace.unwrap());
-    let ended = tokio::time::timeout(grace, server.wait()).await.expect("it ends in time");
+    let ended = tokio::time::timeout(grace, server.wait())
+        .await
+        .expect("it ends in time");
     assert!(ended.unwrap().success());
 }
 
@@ -289,13 +338,17 @@ async fn helm_test_fails_when_the_calls_do() {
         ("client-id", countersign::domain::clock::uuid().to_string()),
         ("client-secret", "cs_cs_none".to_owned()),
     ];
-    cluster.secrets.insert("countersign-test", Files::from(files));
+    cluster
+        .secrets
+        .insert("countersign-test", Files::from(files));
     let alone = cluster.test().await;
     assert_eq!(alone.code, Some(69), "{}", alone.err);
 
     assert_eq!(cluster.migrate().await.code, Some(0));
     let _server = started(cluster.server_command());
-    cluster.until("readinessProbe", ServingStatus::Serving).await;
+    cluster
+        .until("readinessProbe", ServingStatus::Serving)
+        .await;
     let refused = cluster.test().await;
     assert_eq!(refused.code, Some(77), "{}", refused.err);
     assert!(!refused.err.contains("cs_cs_none"), "{}", refused.err);
@@ -309,10 +362,17 @@ async fn with_tls_and_passwords_apart_it_runs_too() {
     let role = format!("migrations.servingRole={}", database.serving_role);
     // A URL that is no secret, and the password from the Secret.
     let url = database.url();
-    let (user, rest) = url.strip_prefix("postgres://").unwrap().split_once(':').unwrap();
+    let (user, rest) = url
+        .strip_prefix("postgres://")
+        .unwrap()
+        .split_once(':')
+        .unwrap();
     let (password, at) = rest.split_once('@').unwrap();
     let open = format!("postgres://{user}@{at}");
-    let serving = format!("database.url={open}?options=-c%20role%3D{}", database.serving_role);
+    let serving = format!(
+        "database.url={open}?options=-c%20role%3D{}",
+        database.serving_role
+    );
     let owner = format!("migrations.url={open}");
     let words = [
         &role,
@@ -335,12 +395,18 @@ async fn with_tls_and_passwords_apart_it_runs_too() {
     secrets.insert("countersign-database-migrate", with_password);
     secrets.insert("countersign-tls", certificate);
     let mut cluster = Cluster::new(objects, secrets);
-    assert!(!configuration(&cluster.objects).to_string().contains(password));
+    assert!(
+        !configuration(&cluster.objects)
+            .to_string()
+            .contains(password)
+    );
 
     let migrated = cluster.migrate().await;
     assert_eq!(migrated.code, Some(0), "{}", migrated.err);
     let _server = started(cluster.server_command());
-    cluster.until("readinessProbe", ServingStatus::Serving).await;
+    cluster
+        .until("readinessProbe", ServingStatus::Serving)
+        .await;
     let ca = cluster.outside("/etc/countersign/tls/ca.crt");
     make_test_client(&mut cluster, &["--ca-file", &ca]).await;
     let tried = cluster.test().await;
@@ -357,16 +423,29 @@ fn notes_give_the_next_commands_and_warn_of_what_is_unsafe() {
         told.split_once("NOTES:").expect("notes").1.to_owned()
     };
     let plain = notes("");
-    for words in ["rollout status", "client bootstrap", "helm test test", "WARNING: no TLS"] {
+    for words in [
+        "rollout status",
+        "client bootstrap",
+        "helm test test",
+        "WARNING: no TLS",
+    ] {
         assert!(plain.contains(words), "{words}: {plain}");
     }
     assert_eq!(plain.matches("WARNING").count(), 1, "{plain}");
     let minimal = notes("--values helm/countersign/ci/minimal-values.yaml");
-    for words in ["WARNING: 1 replica.", "no TLS", "no NetworkPolicy", "no PodDisruptionBudget"] {
+    for words in [
+        "WARNING: 1 replica.",
+        "no TLS",
+        "no NetworkPolicy",
+        "no PodDisruptionBudget",
+    ] {
         assert!(minimal.contains(words), "{words}: {minimal}");
     }
     let safe = notes("--values helm/countersign/ci/production-values.yaml");
     assert!(!safe.contains("WARNING"), "{safe}");
     let own = notes("--values helm/countersign/ci/init-container-values.yaml");
-    assert!(own.contains("WARNING: migrations.mode is initContainer"), "{own}");
+    assert!(
+        own.contains("WARNING: migrations.mode is initContainer"),
+        "{own}"
+    );
 }

@@ -53,7 +53,9 @@ fn the_schemas_find_a_misspelt_field_and_a_wrong_type() {
         ("ServiceMonitor", "portt"),
         ("GRPCRoute", "integer"),
     ] {
-        let found = told.lines().any(|it| it.contains(kind) && it.contains(what));
+        let found = told
+            .lines()
+            .any(|it| it.contains(kind) && it.contains(what));
         assert!(found, "{kind}: {told}");
     }
 }

@@ -3,26 +3,26 @@
 {{/* The settings that the chart decides, as YAML. */}}
 {{- define "countersign.ownSettings" -}}
 {{- $values := .Values }}
-listen: {{ printf "%s:7300" $values.bindAddress }}
+listen: {{ printf "%s:7300" $values.bindAddress | quote }}
 health:
-  listen: {{ printf "%s:7301" $values.bindAddress }}
+  listen: {{ printf "%s:7301" $values.bindAddress | quote }}
 {{- if $values.metrics.enabled }}
 metrics:
-  listen: {{ printf "%s:%d" $values.bindAddress (int $values.metrics.port) }}
+  listen: {{ printf "%s:%d" $values.bindAddress (int $values.metrics.port) | quote }}
 {{- end }}
 keys:
-  file: /etc/countersign/keys/{{ $values.keys.key }}
+  file: {{ printf "/etc/countersign/keys/%s" $values.keys.key | quote }}
 database:
   {{- if $values.database.url }}
   url: {{ $values.database.url | quote }}
   {{- else }}
-  url_file: /etc/countersign/database/{{ $values.database.urlKey }}
+  url_file: {{ printf "/etc/countersign/database/%s" $values.database.urlKey | quote }}
   {{- end }}
   {{- with $values.database.passwordKey }}
-  password_file: /etc/countersign/database/{{ . }}
+  password_file: {{ printf "/etc/countersign/database/%s" . | quote }}
   {{- end }}
   {{- if include "countersign.hasSource" $values.database.ca }}
-  ca_file: /etc/countersign/database-ca/{{ $values.database.ca.key }}
+  ca_file: {{ printf "/etc/countersign/database-ca/%s" $values.database.ca.key | quote }}
   {{- end }}
   {{- if $values.database.clientCertificate.existingSecret }}
   certificate_file: /etc/countersign/database-certificate/tls.crt
@@ -39,13 +39,13 @@ tls:
   trust_domain: {{ . | quote }}
   {{- end }}
   {{- if eq $values.tls.mode "spiffe" }}
-  workload_api: unix:///run/spiffe/{{ $values.tls.spiffe.socket }}
+  workload_api: {{ printf "unix:///run/spiffe/%s" $values.tls.spiffe.socket | quote }}
   {{- else }}
   certificate_file: /etc/countersign/tls/tls.crt
   key_file: /etc/countersign/tls/tls.key
   {{- if ne $values.tls.clientCertificates "off" }}
   {{- if include "countersign.hasSource" $values.tls.clientCa }}
-  client_ca_file: /etc/countersign/client-ca/{{ $values.tls.clientCa.key }}
+  client_ca_file: {{ printf "/etc/countersign/client-ca/%s" $values.tls.clientCa.key | quote }}
   {{- else }}
   client_ca_file: /etc/countersign/tls/ca.crt
   {{- end }}
@@ -61,7 +61,9 @@ tls:
 
 {{/* countersign.toml. JSON's texts, numbers, booleans and lists are TOML's. */}}
 {{- define "countersign.config" -}}
-{{- $settings := mergeOverwrite (deepCopy .Values.settings) (fromYaml (include "countersign.ownSettings" .)) }}
+{{- $own := fromYaml (include "countersign.ownSettings" .) }}
+{{- if $own.Error }}{{ fail $own.Error }}{{ end }}
+{{- $settings := mergeOverwrite (deepCopy .Values.settings) $own }}
 {{- range $key, $value := $settings }}
 {{- if not (kindIs "map" $value) }}
 {{- printf "%s = %s\n" $key (toJson $value) }}

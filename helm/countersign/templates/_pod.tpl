@@ -6,11 +6,11 @@
   {{- if .source.existingSecret }}
   secret:
     secretName: {{ .source.existingSecret }}
-    defaultMode: 0440
+    defaultMode: 288 # 0440
   {{- else }}
   configMap:
     name: {{ .source.existingConfigMap }}
-    defaultMode: 0440
+    defaultMode: 288 # 0440
   {{- end }}
 {{- end }}
 
@@ -163,7 +163,7 @@ dnsConfig:
 - name: config
   configMap:
     name: {{ include "countersign.fullname" . }}
-    defaultMode: 0440
+    defaultMode: 288 # 0440
 {{ include "countersign.volume" (dict "name" "keys" "source" .Values.keys) }}
 {{- if include "countersign.needsSecret" .Values.database }}
 {{ include "countersign.volume" (dict "name" "database" "source" .Values.database) }}

@@ -53,7 +53,11 @@ fn schema(setting: &Setting) -> Value {
             "maxItems": range.end(),
         }),
     };
-    let text = format!("{} Accepted: {}.", setting.documentation(), setting.kind.accepts());
+    let text = format!(
+        "{} Accepted: {}.",
+        setting.documentation(),
+        setting.kind.accepts()
+    );
     schema["description"] = text.into();
     schema
 }
@@ -84,7 +88,9 @@ fn settings() -> Value {
         keys.insert(setting.name().to_owned(), schema(setting));
     }
     for (section, keys) in sections {
-        let Value::Object(keys) = keys else { unreachable!() };
+        let Value::Object(keys) = keys else {
+            unreachable!()
+        };
         top.insert(section, object(keys));
     }
     object(top)
@@ -94,7 +100,9 @@ fn settings() -> Value {
 fn alerts() -> Vec<String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("helm/countersign/files/alerts.yaml");
     let text = fs::read_to_string(path).expect("the alerts");
-    let names = text.lines().filter_map(|line| line.trim().strip_prefix("- alert: "));
+    let names = text
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("- alert: "));
     names.map(str::to_owned).collect()
 }
 

@@ -81,7 +81,11 @@ async fn next_schema(client: &mut Client) -> Result<Option<i32>, MigrateError> {
     match schema_state(client).await {
         Ok(SchemaState::Next { found }) => Ok(Some(found)),
         Ok(_) => Ok(None),
-        Err(error) => Err(MigrateError::of("read the schema's version", STANDING, error)),
+        Err(error) => Err(MigrateError::of(
+            "read the schema's version",
+            STANDING,
+            error,
+        )),
     }
 }
 
