@@ -6,7 +6,7 @@ mod examples;
 mod image;
 mod policy;
 mod refusals;
-mod running;
+pub mod running;
 mod schemas;
 mod snapshots;
 mod values;

@@ -217,7 +217,35 @@ fn bootstrap_of_notes() -> Vec<String> {
     command.split(' ').map(str::to_owned).collect()
 }
 
-/// The Secrets that the chart's README has users make.
+/// A database's URL as a role with a password of its own.
+pub fn url_as(database: &TestDatabase, role: &str, password: &str) -> String {
+    let url = database.url();
+    let (_, place) = url.split_once('@').unwrap();
+    format!("postgres://{role}:{password}@{place}")
+}
+
+/// The roles that the chart's README has users make, and the Secrets with their URLs.
+async fn secrets_of_readme(database: &TestDatabase) -> BTreeMap<&'static str, Files> {
+    let readme = super::file("README.md");
+    let (_, rest) = readme.split_once("```sql\n").expect("the SQL");
+    let (statements, _) = rest.split_once("```").expect("the SQL");
+    let server = &database.serving_role;
+    let owner = format!("{server}_owner");
+    let statements = statements
+        .replace('…', "secret")
+        .replace("countersign_owner", &owner)
+        .replace("countersign_server", server)
+        .replace("CREATE DATABASE tokens OWNER", &format!("ALTER DATABASE {} OWNER TO", database.name));
+    database.client().await.batch_execute(&statements).await.unwrap();
+    let mut secrets = secrets(database);
+    let serving = url_as(database, server, "secret");
+    secrets.insert("countersign-database", Files::from([("url", serving)]));
+    let migrating = url_as(database, &owner, "secret");
+    secrets.insert("countersign-database-migrate", Files::from([("url", migrating)]));
+    secrets
+}
+
+/// The Secrets, with roles that a superuser becomes.
 fn secrets(database: &TestDatabase) -> BTreeMap<&'static str, Files> {
     let serving = format!(
         "{}?options=-c%20role%3D{}",
@@ -278,7 +306,7 @@ async fn the_default_runs_from_the_job_to_the_test() {
     let database = fresh_database().await;
     let role = format!("migrations.servingRole={}", database.serving_role);
     let objects = rendered("default", &["--set", &role]);
-    let mut cluster = Cluster::new(objects, secrets(&database));
+    let mut cluster = Cluster::new(objects, secrets_of_readme(&database).await);
 
     // Servers and Job start together, and the servers wait.
     let mut server = started(cluster.server_command());
