@@ -24,7 +24,13 @@ fn with(values: &str) -> Vec<Value> {
 #[test]
 fn kubernetes_takes_each_example() {
     let mut count = 0;
-    for group in ["argo-cd", "cloudnative-pg", "envoy-gateway", "external-secrets", "istio"] {
+    for group in [
+        "argo-cd",
+        "cloudnative-pg",
+        "envoy-gateway",
+        "external-secrets",
+        "istio",
+    ] {
         for entry in fs::read_dir(root().join("examples").join(group)).unwrap() {
             let path = entry.unwrap().path();
             let objects = objects(&fs::read_to_string(&path).unwrap());
@@ -70,14 +76,18 @@ async fn cloudnative_pgs_roles_may_migrate_and_serve() {
     let (cluster, values) = (&files[0], text(&files[1]["data"]["values.yaml"]));
     let objects = with(values);
     let policy = super::only(&objects, "NetworkPolicy", "server").to_string();
-    assert!(policy.contains("\"cnpg.io/cluster\":\"tokens\""), "{policy}");
+    assert!(
+        policy.contains("\"cnpg.io/cluster\":\"tokens\""),
+        "{policy}"
+    );
 
     let database = crate::support::fresh_database().await;
     let sql = database.client().await;
     let server = &database.serving_role;
     let owner = format!("{server}_owner");
     let here = |text: &str| {
-        text.replace("countersign_owner", &owner).replace("countersign_server", server)
+        text.replace("countersign_owner", &owner)
+            .replace("countersign_server", server)
     };
     let initdb = &cluster["spec"]["bootstrap"]["initdb"];
     assert_eq!(initdb["owner"], "countersign_owner");

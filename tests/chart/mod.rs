@@ -1,12 +1,13 @@
 //! The chart: what it renders holds against Kubernetes' own schemas, keeps the rules of the
 //! house, refuses what cannot be meant, and runs.
 
+mod cluster;
 mod dashboard;
 mod examples;
 mod image;
 mod policy;
 mod refusals;
-pub mod running;
+mod running;
 mod schemas;
 mod snapshots;
 mod values;

@@ -1,8 +1,7 @@
 //! The rules of the house, asserted on what is rendered.
 
 use super::{
-    configuration, containers, kind, list, matrix, named, only, pods, rendered, server, template,
-    text,
+    configuration, containers, kind, list, matrix, named, only, pods, rendered, server, text,
 };
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -393,11 +392,4 @@ fn what_changes_the_configuration_starts_the_servers_anew() {
     // A chart that is new, with the same image, is no reason.
     let labels = &first["metadata"]["labels"];
     assert!(labels["helm.sh/chart"].is_null(), "{labels}");
-}
-
-#[test]
-fn two_renderings_are_the_same_text() {
-    for values in matrix() {
-        assert_eq!(template(&values, &[]), template(&values, &[]), "{values}");
-    }
 }

@@ -2,12 +2,15 @@
 //! arguments, the migration's command, the command of NOTES.txt, and that of `helm test`, with
 //! the mounted files laid out under a temporary root.
 
-use super::{configuration, containers, helm, kind, list, only, rendered, server, text};
+use super::{
+    cluster::{Cluster, Files, done, started},
+    configuration, helm, only, rendered, text,
+};
 use crate::support::{
     TestDatabase,
     certificates::{Authority, dns},
     fresh_database,
-    process::{connect, get, write_keys},
+    process::{connect, get},
     server::first_key,
 };
 use nix::{
@@ -15,193 +18,9 @@ use nix::{
     unistd::Pid,
 };
 use serde_json::Value;
-use std::{
-    collections::BTreeMap,
-    fs,
-    net::{SocketAddr, TcpListener},
-    os::unix::fs::PermissionsExt as _,
-    path::PathBuf,
-    process::Stdio,
-    time::Duration,
-};
-use tokio::process::{Child, Command};
-use tonic_health::pb::{
-    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
-};
-
-/// A Secret's or ConfigMap's files.
-type Files = BTreeMap<&'static str, String>;
-
-/// A cluster of one pod: the files, and where its ports are instead of those of the pod.
-struct Cluster {
-    root: tempfile::TempDir,
-    objects: Vec<Value>,
-    secrets: BTreeMap<&'static str, Files>,
-    ports: BTreeMap<u16, u16>,
-}
-
-impl Cluster {
-    fn new(objects: Vec<Value>, secrets: BTreeMap<&'static str, Files>) -> Self {
-        let ports = [7300, 7301, 9464].map(|port| {
-            let free = TcpListener::bind("127.0.0.1:0").unwrap();
-            (port, free.local_addr().unwrap().port())
-        });
-        Self {
-            root: tempfile::tempdir().unwrap(),
-            objects,
-            secrets,
-            ports: ports.into(),
-        }
-    }
-
-    fn address(&self, port: u16) -> SocketAddr {
-        ([127, 0, 0, 1], self.ports[&port]).into()
-    }
-
-    /// A text of the pod's as it is out here: paths under the root, ports that are free.
-    fn outside(&self, text: &str) -> String {
-        let root = self.root.path().display();
-        let mut text = text.replace("/etc/countersign", &format!("{root}/etc/countersign"));
-        for (port, free) in &self.ports {
-            text = text.replace(&format!("0.0.0.0:{port}"), &format!("127.0.0.1:{free}"));
-        }
-        for service in ["test-countersign.prod.svc:7300"] {
-            text = text.replace(service, &format!("localhost:{}", self.ports[&7300]));
-        }
-        text
-    }
-
-    /// Lays out what a pod mounts.
-    fn mount(&self, pod: &Value) {
-        for container in containers(pod) {
-            for mount in list(container, "/volumeMounts") {
-                let place = PathBuf::from(self.outside(text(&mount["mountPath"])));
-                fs::create_dir_all(&place).unwrap();
-                let volumes = list(pod, "/volumes");
-                let volume = volumes
-                    .iter()
-                    .find(|it| it["name"] == mount["name"])
-                    .unwrap();
-                for (key, content) in self.files(volume) {
-                    let path = place.join(key);
-                    write_keys(&path, &content);
-                    fs::set_permissions(&path, fs::Permissions::from_mode(0o440)).unwrap();
-                }
-            }
-        }
-    }
-
-    fn files(&self, volume: &Value) -> BTreeMap<String, String> {
-        if let Some(name) = volume["configMap"]["name"].as_str() {
-            let maps = kind(&self.objects, "ConfigMap");
-            let map = maps
-                .into_iter()
-                .find(|it| it["metadata"]["name"] == name)
-                .expect(name);
-            let data = map["data"].as_object().unwrap().iter();
-            return data
-                .map(|(key, value)| (key.clone(), self.outside(text(value))))
-                .collect();
-        }
-        let name = text(&volume["secret"]["secretName"]);
-        let items = list(volume, "/secret/items");
-        let secret = self
-            .secrets
-            .get(name)
-            .unwrap_or_else(|| panic!("no Secret {name}"));
-        secret
-            .iter()
-            .filter(|(key, _)| items.is_empty() || items.iter().any(|it| it["key"] == **key))
-            .map(|(key, value)| ((*key).to_owned(), value.clone()))
-            .collect()
-    }
-
-    /// The command of a pod's container, as a kubelet would run it.
-    fn command(&self, pod: &Value, name: &str) -> Command {
-        self.mount(pod);
-        let container = containers(pod).find(|it| it["name"] == name).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
-        command.env_clear().stdin(Stdio::null()).kill_on_drop(true);
-        for word in list(container, "/args") {
-            command.arg(self.outside(text(word)));
-        }
-        for variable in list(container, "/env") {
-            let value = match variable["value"].as_str() {
-                Some(value) => self.outside(value),
-                None => {
-                    let from = &variable["valueFrom"]["secretKeyRef"];
-                    self.secrets[text(&from["name"])][text(&from["key"])].clone()
-                }
-            };
-            command.env(text(&variable["name"]), value);
-        }
-        command
-    }
-
-    fn server_command(&self) -> Command {
-        let deployment = only(&self.objects, "Deployment", "server");
-        self.command(&deployment["spec"]["template"]["spec"], "countersign")
-    }
-
-    /// Migrates, as the Job does.
-    async fn migrate(&self) -> Done {
-        let job = only(&self.objects, "Job", "migrate");
-        done(self.command(&job["spec"]["template"]["spec"], "migrate")).await
-    }
-
-    /// What `helm test` runs.
-    async fn test(&self) -> Done {
-        let pod = only(&self.objects, "Pod", "test");
-        done(self.command(&pod["spec"], "calls")).await
-    }
-
-    /// What a probe of the server gets; nothing, if nobody answers.
-    async fn probe(&self, probe: &str) -> Option<ServingStatus> {
-        let asked = &server(&self.objects)[probe]["grpc"];
-        let port = u16::try_from(asked["port"].as_u64().unwrap()).unwrap();
-        let target = format!("http://{}", self.address(port));
-        let channel = tonic::transport::Channel::from_shared(target).unwrap();
-        let service = asked["service"].as_str().unwrap_or_default().to_owned();
-        let mut health = HealthClient::new(channel.connect().await.ok()?);
-        let answer = health.check(HealthCheckRequest { service }).await.ok()?;
-        Some(answer.into_inner().status())
-    }
-
-    /// Waits until a probe gets this.
-    async fn until(&self, probe: &str, wanted: ServingStatus) {
-        let wait = async {
-            while self.probe(probe).await != Some(wanted) {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        };
-        let patience = tokio::time::timeout(Duration::from_mins(1), wait);
-        patience
-            .await
-            .unwrap_or_else(|_| panic!("{probe} never says {wanted:?}"));
-    }
-}
-
-/// How a command ended, and what it said.
-struct Done {
-    code: Option<i32>,
-    out: String,
-    err: String,
-}
-
-async fn done(mut command: Command) -> Done {
-    let run = tokio::time::timeout(Duration::from_mins(1), command.output());
-    let run = run.await.expect("it ends").unwrap();
-    Done {
-        code: run.status.code(),
-        out: String::from_utf8(run.stdout).unwrap(),
-        err: String::from_utf8(run.stderr).unwrap(),
-    }
-}
-
-fn started(mut command: Command) -> Child {
-    command.stdout(Stdio::null()).stderr(Stdio::null());
-    command.spawn().unwrap()
-}
+use std::{collections::BTreeMap, time::Duration};
+use tokio::process::Command;
+use tonic_health::pb::health_check_response::ServingStatus;
 
 /// The command that NOTES.txt gives for the first admin.
 fn bootstrap_of_notes() -> Vec<String> {
@@ -225,7 +44,7 @@ pub fn url_as(database: &TestDatabase, role: &str, password: &str) -> String {
 }
 
 /// The roles that the chart's README has users make, and the Secrets with their URLs.
-async fn secrets_of_readme(database: &TestDatabase) -> BTreeMap<&'static str, Files> {
+pub async fn secrets_of_readme(database: &TestDatabase) -> BTreeMap<&'static str, Files> {
     let readme = super::file("README.md");
     let (_, rest) = readme.split_once("```sql\n").expect("the SQL");
     let (statements, _) = rest.split_once("```").expect("the SQL");
@@ -235,13 +54,24 @@ async fn secrets_of_readme(database: &TestDatabase) -> BTreeMap<&'static str, Fi
         .replace('…', "secret")
         .replace("countersign_owner", &owner)
         .replace("countersign_server", server)
-        .replace("CREATE DATABASE tokens OWNER", &format!("ALTER DATABASE {} OWNER TO", database.name));
-    database.client().await.batch_execute(&statements).await.unwrap();
+        .replace(
+            "CREATE DATABASE tokens OWNER",
+            &format!("ALTER DATABASE {} OWNER TO", database.name),
+        );
+    database
+        .client()
+        .await
+        .batch_execute(&statements)
+        .await
+        .unwrap();
     let mut secrets = secrets(database);
     let serving = url_as(database, server, "secret");
     secrets.insert("countersign-database", Files::from([("url", serving)]));
     let migrating = url_as(database, &owner, "secret");
-    secrets.insert("countersign-database-migrate", Files::from([("url", migrating)]));
+    secrets.insert(
+        "countersign-database-migrate",
+        Files::from([("url", migrating)]),
+    );
     secrets
 }
 
@@ -262,41 +92,36 @@ fn secrets(database: &TestDatabase) -> BTreeMap<&'static str, Files> {
     ])
 }
 
+/// The client that a command makes, and its secret.
+async fn made(mut command: Command) -> (String, String) {
+    command.arg("--json");
+    let done = done(command).await;
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    let made: Value = serde_json::from_str(&done.out).unwrap();
+    let id = made
+        .pointer("/client/client_id")
+        .or_else(|| made.get("client_id"));
+    let id = text(id.unwrap_or_else(|| panic!("{made}"))).to_owned();
+    (id, text(&made["client_secret"]).to_owned())
+}
+
 /// Makes the first admin as NOTES.txt says, and as the admin the client of `helm test`.
-async fn make_test_client(cluster: &mut Cluster, more: &[&str]) {
-    let words: Vec<_> = bootstrap_of_notes()
-        .iter()
-        .map(|it| cluster.outside(it))
-        .collect();
-    let run = |words: Vec<String>, id: String, secret: String| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
-        command
-            .args(words)
-            .arg("--json")
-            .env_clear()
-            .stdin(Stdio::null());
-        command
-            .env("COUNTERSIGN_CLIENT_ID", id)
-            .env("COUNTERSIGN_CLIENT_SECRET", secret);
-        async {
-            let done = done(command).await;
-            assert_eq!(done.code, Some(0), "{}", done.err);
-            let made: Value = serde_json::from_str(&done.out).unwrap();
-            let id = made
-                .pointer("/client/client_id")
-                .or_else(|| made.get("client_id"));
-            let id = text(id.unwrap_or_else(|| panic!("{made}"))).to_owned();
-            (id, text(&made["client_secret"]).to_owned())
-        }
-    };
-    let (id, secret) = run(words, String::new(), String::new()).await;
+pub async fn make_test_client(cluster: &mut Cluster, more: &[&str]) {
+    let notes = bootstrap_of_notes();
+    let bootstrap = cluster.exec(notes.iter().map(String::as_str));
+    let (id, secret) = made(bootstrap).await;
     let scheme = if more.is_empty() { "http" } else { "https" };
     let target = format!("{scheme}://localhost:{}", cluster.ports[&7300]);
     let words = "client create --name helm-test --role issuer --scope orders.read --audience urn:t";
-    let mut words: Vec<_> = words.split(' ').map(str::to_owned).collect();
-    words.extend(["--target".to_owned(), target]);
-    words.extend(more.iter().map(|it| (*it).to_owned()));
-    let (id, secret) = run(words, id, secret).await;
+    let words = words
+        .split(' ')
+        .chain(["--target", &target])
+        .chain(more.iter().copied());
+    let mut create = cluster.exec(words);
+    create
+        .env("COUNTERSIGN_CLIENT_ID", id)
+        .env("COUNTERSIGN_CLIENT_SECRET", secret);
+    let (id, secret) = made(create).await;
     let files = Files::from([("client-id", id), ("client-secret", secret)]);
     cluster.secrets.insert("countersign-test", files);
 }
