@@ -9,7 +9,7 @@ COPY . .
 # build scripts would be static too.
 ENV RUSTFLAGS="-C target-feature=+crt-static --remap-path-prefix=/src=/countersign --remap-path-prefix=/usr/local/cargo=/cargo"
 RUN cargo build --release --locked --bin countersign --target "$(rustc --print host-tuple)"
-RUN cargo cyclonedx --format json --describe crate --override-filename sbom.cdx
+RUN cargo cyclonedx --format json --override-filename sbom.cdx
 RUN mkdir /image && cp "target/$(rustc --print host-tuple)/release/countersign" sbom.cdx.json /image/
 
 FROM scratch

@@ -260,8 +260,8 @@ async fn with_tls_and_passwords_apart_it_runs_too() {
     cluster
         .until("readinessProbe", ServingStatus::Serving)
         .await;
-    let ca = cluster.outside("/etc/countersign/tls/ca.crt");
-    make_test_client(&mut cluster, &["--ca-file", &ca]).await;
+    let ca = "/etc/countersign/tls/ca.crt";
+    make_test_client(&mut cluster, &["--ca-file", ca]).await;
     let tried = cluster.test().await;
     assert_eq!(tried.code, Some(0), "{}", tried.err);
 }
