@@ -48,9 +48,11 @@ pub struct Image {
     pub root: PathBuf,
 }
 
-/// Mounts the root read-only, and becomes the image's user in it, as a container runtime does.
+/// Mounts the root read-only with the devices that every container has, and becomes the
+/// image's user in it, as a container runtime does.
 const CONTAIN: &str = "
-    mount --bind \"$0\" \"$0\" && mount -o remount,bind,ro \"$0\" &&
+    for device in null random urandom; do mount --bind /dev/$device \"$0/dev/$device\" || exit; done
+    mount --rbind \"$0\" \"$0\" && mount -o remount,bind,ro \"$0\" &&
     exec chroot $USERSPEC \"$0\" /countersign \"$@\"";
 
 impl Image {
@@ -85,7 +87,11 @@ fn copy_context(to: &Path) {
     for entry in fs::read_dir(to).unwrap() {
         let entry = entry.unwrap();
         let name = entry.file_name().into_string().unwrap();
-        assert!(name == "target" || kept.iter().any(|it| it.split('/').next() == Some(&name)));
+        let wanted = kept.iter().any(|it| it.split('/').next() == Some(&name));
+        if !wanted && name != "target" {
+            // What an earlier run has made.
+            fs::remove_file(entry.path()).unwrap();
+        }
     }
     for path in kept {
         copy(&root().join(path), &to.join(path));
@@ -261,6 +267,10 @@ async fn the_chart_runs_within_the_image() {
     );
 
     // What a kubelet gives a pod.
+    fs::create_dir(image.root.join("dev")).unwrap();
+    for device in ["null", "random", "urandom"] {
+        fs::write(image.root.join("dev").join(device), "").unwrap();
+    }
     fs::write(image.root.join("etc/hosts"), "127.0.0.1 localhost\n").unwrap();
     let database = fresh_database().await;
     let role = format!("migrations.servingRole={}", database.serving_role);
