@@ -18,7 +18,7 @@ use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
 
-/// A Secret's or ConfigMap's files.
+/// The files of a Secret.
 pub type Files = BTreeMap<&'static str, String>;
 
 /// A cluster of one pod: the files, and where its ports are instead of those of the pod.
@@ -79,10 +79,8 @@ impl Cluster {
         for (port, free) in &self.ports {
             text = text.replace(&format!("0.0.0.0:{port}"), &format!("127.0.0.1:{free}"));
         }
-        for service in ["test-countersign.prod.svc:7300"] {
-            text = text.replace(service, &format!("localhost:{}", self.ports[&7300]));
-        }
-        text
+        let here = format!("localhost:{}", self.ports[&7300]);
+        text.replace("test-countersign.prod.svc:7300", &here)
     }
 
     /// Lays out what a pod mounts.
@@ -161,13 +159,11 @@ impl Cluster {
             command.arg(self.outside(text(word)));
         }
         for variable in list(container, "/env") {
-            let value = match variable["value"].as_str() {
-                Some(value) => self.outside(value),
-                None => {
-                    let from = &variable["valueFrom"]["secretKeyRef"];
-                    self.secrets[text(&from["name"])][text(&from["key"])].clone()
-                }
-            };
+            let from = &variable["valueFrom"]["secretKeyRef"];
+            let value = variable["value"].as_str().map_or_else(
+                || self.secrets[text(&from["name"])][text(&from["key"])].clone(),
+                |value| self.outside(value),
+            );
             command.env(text(&variable["name"]), value);
         }
         command

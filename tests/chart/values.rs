@@ -4,6 +4,7 @@ use super::{chart, file, matrix, root, template, yaml};
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
     fs,
 };
 
@@ -97,7 +98,8 @@ fn the_readmes_table_is_that_of_the_values() {
             .unwrap()
             .to_string()
             .replace('|', "\\|");
-        table += &format!("| `{path}` | `{default}` | {} |\n", doc.replace('|', "\\|"));
+        let doc = doc.replace('|', "\\|");
+        writeln!(table, "| `{path}` | `{default}` | {doc} |").unwrap();
     }
     let standing = file(README);
     let (before, rest) = standing.split_once(MARKS[0]).expect("the table's mark");
@@ -190,7 +192,7 @@ fn another(path: &str, value: &Value) -> Value {
         Value::Array(_) if path == "extraObjects" => json!(["kind: ConfigMap"]),
         Value::Array(_) if path == "tls.certManager.dnsNames" => json!(["changed.example"]),
         Value::Array(_) => json!([{"changed": "x"}]),
-        Value::String(_) if path.ends_with("Url") || path.ends_with(".url") => {
+        Value::String(_) if path.rsplit('.').next() == Some("url") => {
             json!("postgres://changed:7777/x")
         }
         Value::String(_) => json!("changed"),
