@@ -183,9 +183,12 @@ fn what_is_named_is_there() {
             assert!(only(objects, "Deployment", "server")["spec"]["replicas"].is_null());
         }
         for route in kind(objects, "GRPCRoute") {
-            there(
-                "Service",
-                &route["spec"]["rules"][0]["backendRefs"][0]["name"],
+            let backend = &route["spec"]["rules"][0]["backendRefs"][0];
+            let mut services = kind(objects, "Service").into_iter();
+            let service = services.find(|it| it["metadata"]["name"] == backend["name"]);
+            assert_eq!(
+                service.unwrap()["spec"]["ports"][0]["port"],
+                backend["port"]
             );
         }
     });
