@@ -1,11 +1,12 @@
-//! Compiles the proto files with protox, so that no protoc is needed, and keeps
-//! their descriptor set for server reflection and for the tests.
+//! Compiles the proto files with protox, so that no protoc is needed, and keeps the descriptor
+//! set of our own for server reflection and for the tests.
 
 use prost::Message as _;
 use std::{env, error::Error, fs, path::PathBuf};
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
+    println!("cargo:rerun-if-changed=src/sidecar/check.proto");
     println!("cargo:rerun-if-changed=sql");
 
     let descriptors = protox::compile(
@@ -22,5 +23,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         descriptors.encode_to_vec(),
     )?;
     tonic_prost_build::configure().compile_fds(descriptors)?;
+
+    let check = protox::compile(["check.proto"], ["src/sidecar"])?;
+    tonic_prost_build::configure()
+        .build_client(false)
+        .bytes(".")
+        .compile_fds(check)?;
     Ok(())
 }

@@ -8,12 +8,12 @@ use crate::{
     authority::Authority,
     domain::instruments::READY,
     proto::v1::{directory_service_server, token_authority_service_server},
+    sidecar,
     store::{
         DatabaseUrl,
         readiness::{self, Verdict},
     },
 };
-use envoy_types::pb::envoy::service::auth::v3::authorization_server;
 use opentelemetry::metrics::Gauge;
 use std::{net::SocketAddr, time::Duration};
 use tokio::{net::TcpListener, sync::watch};
@@ -35,7 +35,7 @@ const SERVICES: [&str; 4] = [
     "",
     token_authority_service_server::SERVICE_NAME,
     directory_service_server::SERVICE_NAME,
-    authorization_server::SERVICE_NAME,
+    sidecar::SERVICE_NAME,
 ];
 
 /// Readiness, and everyone who hears of it.

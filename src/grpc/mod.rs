@@ -19,9 +19,8 @@ use crate::proto::{
         token_authority_service_server::TokenAuthorityServiceServer,
     },
 };
-use crate::sidecar::{self, Sidecar};
+use crate::sidecar::{self, AuthorizationServer, Sidecar};
 use convert::ClientBounds;
-use envoy_types::pb::envoy::service::auth::v3::authorization_server::AuthorizationServer;
 use layers::{CallLayer, Edge, Limits};
 use std::{sync::Arc, time::Duration};
 use tonic::{service::Routes, transport::server::Server};

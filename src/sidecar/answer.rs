@@ -6,122 +6,137 @@ use super::{
     credentials::{Credentials, Problem},
     decision::{Denial, Doubt},
     headers::Headers,
+    message::{
+        AppendAction, CheckResponse, DeniedHttpResponse, Field, Header, HeaderOption, HttpStatus,
+        List, OkHttpResponse, Status, Struct, Value, check_response::HttpResponse, value::Kind,
+    },
     requirement::Requirement,
 };
 use crate::domain::introspection::Description;
-use envoy_types::pb::{
-    envoy::{
-        config::core::v3::{
-            HeaderValue, HeaderValueOption, header_value_option::HeaderAppendAction,
-        },
-        service::auth::v3::{
-            CheckResponse, DeniedHttpResponse, OkHttpResponse, check_response::HttpResponse,
-        },
-        r#type::v3::HttpStatus,
-    },
-    google::{
-        protobuf::{ListValue, Struct, Value, value::Kind},
-        rpc::Status,
-    },
-};
+use prost::bytes::Bytes;
 use tonic::Code;
+use uuid::Uuid;
 
 /// Lets a request through, as a token's or as nobody's.
 pub(super) fn allow(
     token: Option<&Description>,
-    headers: &Headers<'_>,
+    headers: Headers<'_>,
     options: &Options,
     nonce: Option<String>,
 ) -> CheckResponse {
-    let identity = token
-        .map(|token| identity(token, options))
-        .unwrap_or_default();
-    let set: Vec<&str> = identity.iter().map(|(name, _)| *name).collect();
+    let identity = token.map(Identity::of);
+    let set = identity.as_ref().map(|identity| identity.headers(options));
+    let set = set.unwrap_or_default();
     let mut strays = options.headers.strays(headers, &set);
     if !options.keep_token {
-        strays.extend(["authorization".to_owned(), "dpop".to_owned()]);
+        strays.extend(["authorization", "dpop"].map(|name| Bytes::from_static(name.as_bytes())));
     }
-    let overwritten = identity.iter().map(|(name, value)| {
-        header(
-            name,
-            value.clone(),
-            HeaderAppendAction::OverwriteIfExistsOrAdd,
-        )
-    });
     let ok = OkHttpResponse {
-        headers: overwritten.collect(),
+        headers: set,
         headers_to_remove: strays,
         response_headers_to_add: nonce.map(nonce_header).into_iter().collect(),
-        ..OkHttpResponse::default()
     };
     CheckResponse {
         status: Some(status(Code::Ok)),
-        dynamic_metadata: Some(metadata(token)),
-        http_response: Some(HttpResponse::OkResponse(ok)),
+        dynamic_metadata: Some(metadata(identity.as_ref())),
+        http_response: Some(HttpResponse::Ok(ok)),
     }
 }
 
-/// The headers that tell whose request it is, each with its value.
-fn identity<'o>(token: &Description, options: &'o Options) -> Vec<(&'o str, String)> {
-    let names = &options.headers;
-    let mut identity = vec![
-        (names.client_id.as_str(), token.client_id.to_string()),
-        (&names.scopes, token.scopes.as_slice().join(" ")),
-        (&names.expires_at, token.expires_at.timestamp().to_string()),
-    ];
-    let ids = [
-        (&names.subject, token.subject),
-        (&names.session_id, token.session_id),
-        (&names.token_id, token.token_id),
-    ];
-    let ids = ids.into_iter();
-    identity.extend(ids.filter_map(|(name, id)| Some((name.as_str(), id?.to_string()))));
-    // Envoy would drop an empty value, and keep what came from outside.
-    identity.retain(|(_, value)| !value.is_empty());
-    identity
+/// Whose request it is, each text made once for the headers and the metadata.
+struct Identity<'t> {
+    token: &'t Description,
+    client_id: Bytes,
+    scopes: Bytes,
+    subject: Option<Bytes>,
+    session_id: Option<Bytes>,
+    token_id: Option<Bytes>,
+}
+
+impl<'t> Identity<'t> {
+    fn of(token: &'t Description) -> Self {
+        Self {
+            token,
+            client_id: id(token.client_id),
+            scopes: token.scopes.as_slice().join(" ").into(),
+            subject: token.subject.map(id),
+            session_id: token.session_id.map(id),
+            token_id: token.token_id.map(id),
+        }
+    }
+
+    /// The headers that tell it.
+    fn headers(&self, options: &Options) -> Vec<HeaderOption> {
+        let names = &options.headers;
+        let expires_at = self.token.expires_at.timestamp().to_string().into();
+        let told = [
+            (&names.client_id, Some(&self.client_id)),
+            (&names.scopes, Some(&self.scopes)),
+            (&names.expires_at, Some(&expires_at)),
+            (&names.subject, self.subject.as_ref()),
+            (&names.session_id, self.session_id.as_ref()),
+            (&names.token_id, self.token_id.as_ref()),
+        ];
+        let told = told.into_iter();
+        // Envoy would drop an empty value, and keep what came from outside.
+        let told = told.filter_map(|(name, value)| Some((name, value.filter(|v| !v.is_empty())?)));
+        let overwrite = AppendAction::OverwriteIfExistsOrAdd;
+        told.map(|(name, value)| header(name.clone(), value.clone(), overwrite))
+            .collect()
+    }
 }
 
 /// What access logs and RBAC may read, in the namespace of the filter.
-fn metadata(token: Option<&Description>) -> Struct {
-    let text = |text: String| Value {
-        kind: Some(Kind::StringValue(text)),
-    };
-    let list = |items: &[String]| Value {
-        kind: Some(Kind::ListValue(ListValue {
-            values: items.iter().cloned().map(text).collect(),
-        })),
-    };
-    let truth = |truth: bool| Value {
-        kind: Some(Kind::BoolValue(truth)),
-    };
-    let mut fields = vec![("anonymous", truth(token.is_none()))];
-    if let Some(token) = token {
+fn metadata(identity: Option<&Identity<'_>>) -> Struct {
+    let mut fields = vec![field("anonymous", Kind::Truth(identity.is_none()))];
+    if let Some(identity) = identity {
+        let token = identity.token;
         let end = token.expires_at.timestamp();
         #[expect(clippy::cast_precision_loss, reason = "exact for 285 million years")]
-        let end = Value {
-            kind: Some(Kind::NumberValue(end as f64)),
-        };
+        let end = Kind::Number(end as f64);
+        let scopes = identity.scopes.split(|byte| *byte == b' ');
+        let scopes = scopes.filter(|scope| !scope.is_empty());
+        let scopes = scopes.map(|scope| identity.scopes.slice_ref(scope));
+        let audience = token.audience.as_slice().iter();
+        let audience = audience.map(|one| Bytes::copy_from_slice(one.as_bytes()));
         fields.extend([
-            ("client_id", text(token.client_id.to_string())),
-            ("scopes", list(token.scopes.as_slice())),
-            ("audience", list(token.audience.as_slice())),
-            ("expires_at", end),
-            ("dpop", truth(token.dpop_jkt.is_some())),
+            field("client_id", Kind::Text(identity.client_id.clone())),
+            field("scopes", list(scopes)),
+            field("audience", list(audience)),
+            field("expires_at", end),
+            field("dpop", Kind::Truth(token.dpop_jkt.is_some())),
         ]);
         let ids = [
-            ("subject", token.subject),
-            ("session_id", token.session_id),
-            ("token_id", token.token_id),
+            ("subject", &identity.subject),
+            ("session_id", &identity.session_id),
+            ("token_id", &identity.token_id),
         ];
         let ids = ids.into_iter();
-        fields.extend(ids.filter_map(|(name, id)| Some((name, text(id?.to_string())))));
+        fields.extend(ids.filter_map(|(name, id)| Some(field(name, Kind::Text(id.clone()?)))));
     }
-    let fields = fields.into_iter();
-    Struct {
-        fields: fields
-            .map(|(name, value)| (name.to_owned(), value))
-            .collect(),
+    Struct { fields }
+}
+
+fn field(name: &'static str, kind: Kind) -> Field {
+    Field {
+        name: Bytes::from_static(name.as_bytes()),
+        value: Some(Value { kind: Some(kind) }),
     }
+}
+
+fn list(texts: impl Iterator<Item = Bytes>) -> Kind {
+    let values = texts.map(|text| Value {
+        kind: Some(Kind::Text(text)),
+    });
+    Kind::List(List {
+        values: values.collect(),
+    })
+}
+
+/// An id as RFC 9562 section 4 writes it.
+fn id(id: Uuid) -> Bytes {
+    let mut text = Uuid::encode_buffer();
+    Bytes::copy_from_slice(id.hyphenated().encode_lower(&mut text).as_bytes())
 }
 
 /// Turns a request away.
@@ -133,19 +148,18 @@ pub(super) fn deny(
     nonce: Option<String>,
 ) -> CheckResponse {
     let mut headers = Vec::new();
-    let add =
-        |name: &str, value: String| header(name, value, HeaderAppendAction::AppendIfExistsOrAdd);
+    let add = |name: &'static str, value: Bytes| {
+        let name = Bytes::from_static(name.as_bytes());
+        header(name, value, AppendAction::AppendIfExistsOrAdd)
+    };
     if denial.status() != 503 {
         let challenges = challenges(denial, requirement, credentials, options);
-        headers.extend(
-            challenges
-                .into_iter()
-                .map(|value| add("www-authenticate", value)),
-        );
+        let challenges = challenges.into_iter();
+        headers.extend(challenges.map(|value| add("www-authenticate", value.into())));
     }
     headers.extend(nonce.map(nonce_header));
-    headers.push(add("cache-control", "no-store".to_owned()));
-    headers.push(add("content-type", "application/json".to_owned()));
+    headers.push(add("cache-control", Bytes::from_static(b"no-store")));
+    headers.push(add("content-type", Bytes::from_static(b"application/json")));
     denied(denial, headers)
 }
 
@@ -154,7 +168,7 @@ pub(super) fn doubt(doubt: Doubt) -> CheckResponse {
     denied(Denial::Doubt(doubt), Vec::new())
 }
 
-fn denied(denial: Denial, headers: Vec<HeaderValueOption>) -> CheckResponse {
+fn denied(denial: Denial, headers: Vec<HeaderOption>) -> CheckResponse {
     let code = match denial.status() {
         401 => Code::Unauthenticated,
         403 => Code::PermissionDenied,
@@ -170,12 +184,12 @@ fn denied(denial: Denial, headers: Vec<HeaderValueOption>) -> CheckResponse {
             code: denial.status().into(),
         }),
         headers,
-        body: format!("{{\"error\":\"{error}\"}}\n"),
+        body: format!("{{\"error\":\"{error}\"}}\n").into(),
     };
     CheckResponse {
         status: Some(status(code)),
         dynamic_metadata: None,
-        http_response: Some(HttpResponse::DeniedResponse(response)),
+        http_response: Some(HttpResponse::Denied(response)),
     }
 }
 
@@ -242,29 +256,22 @@ fn quoted(text: &str) -> String {
         .collect()
 }
 
-fn nonce_header(nonce: String) -> HeaderValueOption {
-    header(
-        "dpop-nonce",
-        nonce,
-        HeaderAppendAction::OverwriteIfExistsOrAdd,
-    )
+fn nonce_header(nonce: String) -> HeaderOption {
+    let name = Bytes::from_static(b"dpop-nonce");
+    header(name, nonce.into(), AppendAction::OverwriteIfExistsOrAdd)
 }
 
-fn header(name: &str, value: String, action: HeaderAppendAction) -> HeaderValueOption {
-    HeaderValueOption {
-        header: Some(HeaderValue {
-            key: name.to_owned(),
+fn header(name: Bytes, value: Bytes, action: AppendAction) -> HeaderOption {
+    HeaderOption {
+        header: Some(Header {
+            key: name,
             value,
-            raw_value: Vec::new(),
+            raw_value: Bytes::new(),
         }),
         append_action: action.into(),
-        ..HeaderValueOption::default()
     }
 }
 
 fn status(code: Code) -> Status {
-    Status {
-        code: code.into(),
-        ..Status::default()
-    }
+    Status { code: code.into() }
 }

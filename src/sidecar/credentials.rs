@@ -47,7 +47,7 @@ impl Problem {
 }
 
 /// Reads what a request presents. `path` may have a query.
-pub(super) fn read(headers: &Headers<'_>, path: &str) -> Credentials {
+pub(super) fn read(headers: Headers<'_>, path: &str) -> Credentials {
     let query = path.split_once('?').map(|(_, query)| query);
     let query = query.map(|query| query.split('#').next().unwrap_or_default());
     let parameters = query.map(|query| form_urlencoded::parse(query.as_bytes()));
@@ -101,14 +101,11 @@ fn split(value: &[u8]) -> Option<(&str, String)> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::headers::tests::header, *};
 
     fn of(headers: &[(&str, &str)], path: &str) -> Credentials {
-        let headers: Vec<_> = headers
-            .iter()
-            .map(|(name, value)| (*name, value.as_bytes()))
-            .collect();
-        read(&Headers::of(headers), path)
+        let headers = headers.iter().map(|(name, value)| header(name, value));
+        read(Headers::of(&headers.collect::<Vec<_>>()), path)
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! A denial in place of an error: of a call that no handler answered.
 
-use super::{answer, decision::Doubt};
-use envoy_types::pb::envoy::service::auth::v3::CheckResponse;
+use super::{answer, decision::Doubt, message::CheckResponse};
 use http::{HeaderMap, HeaderValue, Response, header::CONTENT_TYPE};
 use http_body_util::{BodyExt as _, Full};
 use prost::{Message as _, bytes::Bytes};

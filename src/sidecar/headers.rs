@@ -1,44 +1,43 @@
 //! The headers of a checked request, in either encoding, and those that we set.
 
-use envoy_types::pb::envoy::service::auth::v3::attribute_context::HttpRequest;
+use super::message::{Header, HeaderOption, HttpRequest};
+use prost::bytes::Bytes;
 
 /// The headers of a request.
-#[derive(Debug)]
-pub(super) struct Headers<'a>(Vec<(&'a str, &'a [u8])>);
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Headers<'a> {
+    list: &'a [Header],
+    map: &'a [Header],
+}
 
 impl<'a> Headers<'a> {
     #[cfg(test)]
-    pub(super) fn of(headers: Vec<(&'a str, &'a [u8])>) -> Self {
-        Self(headers)
+    pub(super) fn of(list: &'a [Header]) -> Self {
+        Self { list, map: &[] }
     }
 
     /// Those of a request: the list where Envoy sends one (`encode_raw_headers`), otherwise the
     /// map, in which it joins several of one name by commas.
     pub(super) fn of_request(request: &'a HttpRequest) -> Self {
-        let list = request.header_map.as_ref().map(|map| &map.headers);
-        let list = list.into_iter().flatten().map(|header| {
-            let value = match header.raw_value.as_slice() {
-                [] => header.value.as_bytes(),
-                raw => raw,
-            };
-            (header.key.as_str(), value)
-        });
-        let map = request.headers.iter();
-        let map = map.map(|(name, value)| (name.as_str(), value.as_bytes()));
-        Self(list.chain(map).collect())
+        let list = request.header_map.as_ref();
+        Self {
+            list: list.map_or(&[], |list| &list.headers),
+            map: &request.headers,
+        }
     }
 
     /// Every value of that name, which is in lower case.
     pub(super) fn all(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
-        let own = self
-            .0
-            .iter()
-            .filter(move |(own, _)| own.eq_ignore_ascii_case(name));
-        own.map(|(_, value)| *value)
+        let own = self.each();
+        let own = own.filter(move |header| header.key.eq_ignore_ascii_case(name.as_bytes()));
+        own.map(|header| match &*header.raw_value {
+            [] => &*header.value,
+            raw => raw,
+        })
     }
 
-    fn names(&self) -> impl Iterator<Item = &'a str> {
-        self.0.iter().map(|(name, _)| *name)
+    fn each(&self) -> impl Iterator<Item = &'a Header> {
+        self.list.iter().chain(self.map)
     }
 }
 
@@ -46,22 +45,22 @@ impl<'a> Headers<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdentityHeaders {
     /// The user.
-    pub subject: String,
+    pub subject: Bytes,
     /// The client.
-    pub client_id: String,
+    pub client_id: Bytes,
     /// The scopes, by spaces.
-    pub scopes: String,
+    pub scopes: Bytes,
     /// The session.
-    pub session_id: String,
+    pub session_id: Bytes,
     /// The token's public id.
-    pub token_id: String,
+    pub token_id: Bytes,
     /// The token's end, in seconds since 1970.
-    pub expires_at: String,
+    pub expires_at: Bytes,
 }
 
 impl IdentityHeaders {
     /// All six.
-    pub fn all(&self) -> [&str; 6] {
+    pub fn all(&self) -> [&Bytes; 6] {
         [
             &self.subject,
             &self.client_id,
@@ -75,19 +74,18 @@ impl IdentityHeaders {
     /// What of a request's headers could be taken for ours and is to go: those of our names that
     /// `set` does not overwrite, and every other spelling, since servers behind a gateway
     /// (CGI, WSGI) take `_` for `-`.
-    pub(super) fn strays(&self, headers: &Headers<'_>, set: &[&str]) -> Vec<String> {
-        let mut strays: Vec<String> = Vec::new();
-        for name in headers.names() {
-            let ours = self.all().iter().any(|own| alike(own, name));
-            let overwritten = set.iter().any(|own| own.eq_ignore_ascii_case(name));
-            if ours && !overwritten && !strays.iter().any(|stray| stray == name) {
-                strays.push(name.to_owned());
-            }
-        }
+    pub(super) fn strays(&self, headers: Headers<'_>, set: &[HeaderOption]) -> Vec<Bytes> {
+        let is_set = |name: &[u8]| {
+            let mut set = set.iter().filter_map(|option| option.header.as_ref());
+            set.any(|own| own.key.eq_ignore_ascii_case(name))
+        };
         // What is not set must not come from elsewhere either, a list of headers or not.
-        for own in self.all() {
-            if !set.contains(&own) && !strays.iter().any(|stray| stray == own) {
-                strays.push(own.to_owned());
+        let unset = self.all().into_iter().filter(|own| !is_set(own));
+        let mut strays: Vec<Bytes> = unset.cloned().collect();
+        for Header { key: name, .. } in headers.each() {
+            let ours = self.all().iter().any(|own| alike(own, name));
+            if ours && !is_set(name) && !strays.contains(name) {
+                strays.push(name.clone());
             }
         }
         strays
@@ -95,12 +93,12 @@ impl IdentityHeaders {
 }
 
 /// Whether the most forgiving server would read both names as one.
-fn alike(one: &str, other: &str) -> bool {
-    let plain = |byte: u8| match byte {
+fn alike(one: &[u8], other: &[u8]) -> bool {
+    let plain = |byte: &u8| match byte {
         b'_' | b'.' => b'-',
         byte => byte.to_ascii_lowercase(),
     };
-    one.len() == other.len() && one.bytes().map(plain).eq(other.bytes().map(plain))
+    one.len() == other.len() && one.iter().map(plain).eq(other.iter().map(plain))
 }
 
 /// Whether a text is a header's name in lower case (RFC 9110 section 5.1) that nobody else
@@ -118,11 +116,20 @@ pub fn is_header_name(text: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
+pub(super) mod tests {
+    use super::{super::message::HeaderMap, *};
+
+    /// A header of a request.
+    pub(in super::super) fn header(name: &str, value: &str) -> Header {
+        Header {
+            key: name.to_owned().into(),
+            value: value.to_owned().into(),
+            ..Header::default()
+        }
+    }
 
     fn ours() -> IdentityHeaders {
-        let name = |end: &str| format!("x-countersign-{end}");
+        let name = |end: &str| format!("x-countersign-{end}").into();
         IdentityHeaders {
             subject: name("subject"),
             client_id: name("client-id"),
@@ -135,52 +142,55 @@ mod tests {
 
     #[test]
     fn every_spelling_of_ours_goes_and_what_is_set_is_never_listed() {
-        let headers = Headers::of(vec![
-            ("x-countersign-subject", b"me"),
-            ("X_Countersign_Subject", b"me"),
-            ("x-countersign_client-id", b"me"),
-            ("x.countersign.scopes", b"all"),
-            ("x-countersign-session-id", b"mine"),
-            ("x-other", b""),
-        ]);
-        let own = ours();
-        let set = [
-            "x-countersign-subject",
-            "x-countersign-client-id",
-            "x-countersign-scopes",
+        let headers = [
+            ("x-countersign-subject", "me"),
+            ("X_Countersign_Subject", "me"),
+            ("x-countersign_client-id", "me"),
+            ("x.countersign.scopes", "all"),
+            ("x-countersign-session-id", "mine"),
+            ("x-other", ""),
         ];
-        let strays = own.strays(&headers, &set);
+        let headers = headers.map(|(name, value)| header(name, value));
+        let own = ours();
+        let set = [&own.subject, &own.client_id, &own.scopes];
+        let set = set.map(|name| HeaderOption {
+            header: Some(Header {
+                key: name.clone(),
+                ..Header::default()
+            }),
+            ..HeaderOption::default()
+        });
+        let strays = own.strays(Headers::of(&headers), &set);
         assert_eq!(
             strays,
             [
-                "X_Countersign_Subject",
-                "x-countersign_client-id",
-                "x.countersign.scopes",
                 "x-countersign-session-id",
                 "x-countersign-token-id",
                 "x-countersign-expires-at",
+                "X_Countersign_Subject",
+                "x-countersign_client-id",
+                "x.countersign.scopes",
             ]
         );
     }
 
     #[test]
     fn both_encodings_are_read() {
-        use envoy_types::pb::envoy::config::core::v3::{HeaderMap, HeaderValue};
-        let one = |value: &str, raw: &[u8]| HeaderValue {
+        let raw = Header {
             key: "A".into(),
-            value: value.into(),
-            raw_value: raw.to_vec(),
+            raw_value: "x".into(),
+            ..Header::default()
         };
         let list = HttpRequest {
             header_map: Some(HeaderMap {
-                headers: vec![one("", b"x"), one("y", b"")],
+                headers: vec![raw, header("A", "y")],
             }),
             ..HttpRequest::default()
         };
         let found: Vec<_> = Headers::of_request(&list).all("a").collect();
         assert_eq!(found, [b"x", b"y"]);
         let map = HttpRequest {
-            headers: [("a".to_owned(), "z".to_owned())].into(),
+            headers: vec![header("a", "z")],
             ..HttpRequest::default()
         };
         assert_eq!(Headers::of_request(&map).all("a").next(), Some(&b"z"[..]));

@@ -9,20 +9,20 @@ mod credentials;
 pub mod decision;
 mod denial;
 mod headers;
+mod message;
 mod request;
 mod requirement;
 
 pub use credentials::{Credentials, Problem};
 pub use denial::{PATH, in_place_of_an_error};
 pub use headers::{IdentityHeaders, is_header_name};
+pub use message::authorization_server::{AuthorizationServer, SERVICE_NAME};
 pub use requirement::{Misconfigured, Requirement};
 
 use crate::authority::{Authority, Call, Checked, Failure, Presentation};
 use crate::domain::{dpop::Origin, introspection::Finding};
 use decision::{Denial, Doubt, Facts, Verdict, decide};
-use envoy_types::pb::envoy::service::auth::v3::{
-    CheckRequest, CheckResponse, authorization_server::Authorization,
-};
+use message::{CheckRequest, CheckResponse, authorization_server::Authorization};
 use request::Asked;
 use std::{collections::HashMap, sync::Arc};
 use tonic::{Request, Response, Status};
@@ -101,9 +101,9 @@ impl Sidecar {
         };
         match verdict {
             Verdict::Allow(token) => {
-                answer::allow(Some(token), &asked.headers, &self.options, nonce(false))
+                answer::allow(Some(token), asked.headers, &self.options, nonce(false))
             }
-            Verdict::Anonymous => answer::allow(None, &asked.headers, &self.options, None),
+            Verdict::Anonymous => answer::allow(None, asked.headers, &self.options, None),
             Verdict::Deny(denial) => answer::deny(
                 denial,
                 requirement.as_ref().ok(),

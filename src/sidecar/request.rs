@@ -3,20 +3,16 @@
 use super::{
     credentials::{self, Credentials},
     headers::Headers,
+    message::{Attributes, CheckRequest, Metadata, Struct, Value, value::Kind},
     requirement::{Misconfigured, NAMESPACE, Requirement},
 };
-use envoy_types::pb::{
-    envoy::{
-        config::core::v3::Metadata,
-        service::auth::v3::{AttributeContext, CheckRequest},
-    },
-    google::protobuf::{Value, value::Kind},
-};
+use prost::Message as _;
+use std::{borrow::Cow, str};
 
 /// A request about which Envoy asks.
 #[derive(Debug)]
 pub(super) struct Asked<'a> {
-    attributes: &'a AttributeContext,
+    attributes: &'a Attributes,
     pub(super) method: &'a str,
     /// With its query.
     pub(super) path: &'a str,
@@ -37,7 +33,7 @@ impl<'a> Asked<'a> {
             attributes,
             method: &http.method,
             path: &http.path,
-            credentials: credentials::read(&headers, &http.path),
+            credentials: credentials::read(headers, &http.path),
             headers,
             principal: source.map_or("", |source| source.principal.as_str()),
         })
@@ -46,47 +42,52 @@ impl<'a> Asked<'a> {
     /// What its route demands: by `context_extensions`, the route's own metadata, and dynamic
     /// metadata, the last two under `countersign`.
     pub(super) fn requirement(&self, default: &Requirement) -> Result<Requirement, Misconfigured> {
-        let attributes = self.attributes;
-        let mut said: Vec<(String, String)> = Vec::new();
-        for (key, value) in &attributes.context_extensions {
-            said.push((key.clone(), value.clone()));
-        }
-        let metadata = [
-            &attributes.route_metadata_context,
-            &attributes.metadata_context,
+        let own = [
+            of_metadata(self.attributes.route_metadata_context.as_ref())?,
+            of_metadata(self.attributes.metadata_context.as_ref())?,
         ];
-        for metadata in metadata.into_iter().flatten() {
-            of_metadata(metadata, &mut said)?;
+        let mut said: Vec<(&str, Cow<'_, str>)> = Vec::new();
+        for extension in &self.attributes.context_extensions {
+            said.push((&extension.key, Cow::Borrowed(&extension.value)));
+        }
+        for field in own.iter().flat_map(|own| &own.fields) {
+            let key = str::from_utf8(&field.name).map_err(|_| Misconfigured::Metadata)?;
+            let value = field.value.as_ref().and_then(text);
+            let value = value.ok_or_else(|| Misconfigured::Value {
+                key: key.to_owned(),
+                expected: "a text, a truth or a list of texts",
+            })?;
+            said.push((key, value));
         }
         default.of_route(said)
     }
 }
 
-fn of_metadata(metadata: &Metadata, said: &mut Vec<(String, String)>) -> Result<(), Misconfigured> {
-    let own = metadata.filter_metadata.get(NAMESPACE);
-    for (key, value) in own.into_iter().flat_map(|own| &own.fields) {
-        let text = text(value).ok_or_else(|| Misconfigured::Value {
-            key: key.clone(),
-            expected: "a text, a truth or a list of texts",
-        })?;
-        said.push((key.clone(), text));
+/// What metadata says under our name.
+fn of_metadata(metadata: Option<&Metadata>) -> Result<Struct, Misconfigured> {
+    let all = metadata.into_iter().flat_map(|all| &all.filter_metadata);
+    let mut own = Struct::default();
+    for namespace in all.filter(|one| one.name == NAMESPACE) {
+        let said = namespace.metadata.clone();
+        own.merge(said).map_err(|_| Misconfigured::Metadata)?;
     }
-    Ok(())
+    Ok(own)
 }
 
 /// A value as a context extension would have it.
-fn text(value: &Value) -> Option<String> {
+fn text(value: &Value) -> Option<Cow<'_, str>> {
+    let word = |text| str::from_utf8(text).ok();
     match value.kind.as_ref()? {
-        Kind::StringValue(text) => Some(text.clone()),
-        Kind::BoolValue(truth) => Some(truth.to_string()),
-        Kind::ListValue(list) => {
+        Kind::Text(text) => word(text).map(Cow::Borrowed),
+        Kind::Truth(truth) => Some(truth.to_string().into()),
+        Kind::List(list) => {
             let items = list.values.iter().map(|item| match &item.kind {
-                Some(Kind::StringValue(text)) => Some(text.as_str()),
+                Some(Kind::Text(text)) => word(text),
                 _ => None,
             });
             let items: Option<Vec<_>> = items.collect();
-            items.map(|items| items.join(" "))
+            items.map(|items| items.join(" ").into())
         }
-        Kind::NullValue(_) | Kind::NumberValue(_) | Kind::StructValue(_) => None,
+        Kind::Number(_) => None,
     }
 }

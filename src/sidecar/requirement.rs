@@ -1,6 +1,7 @@
 //! What a route demands of its requests: the configuration's default, and what Envoy's own
 //! configuration says of the route. Nothing of the request itself contributes.
 
+use std::borrow::Cow;
 use thiserror::Error;
 
 /// The namespace of metadata that is read, and the prefix of nothing: keys stand bare.
@@ -42,6 +43,9 @@ pub enum Misconfigured {
     /// Said twice, and not the same.
     #[error("the route says {0:?} twice, and not the same")]
     Contradiction(String),
+    /// Metadata that nobody can read.
+    #[error("the metadata of the route cannot be read")]
+    Metadata,
     /// Nobody says which audience tokens are for.
     #[error("neither the route nor sidecar.audience says which audience tokens are for")]
     NoAudience,
@@ -55,17 +59,17 @@ pub enum Misconfigured {
 
 impl Requirement {
     /// The requirement of a route: each key that it says replaces the default's.
-    pub fn of_route(
+    pub fn of_route<'s>(
         &self,
-        said: impl IntoIterator<Item = (String, String)>,
+        said: impl IntoIterator<Item = (&'s str, Cow<'s, str>)>,
     ) -> Result<Self, Misconfigured> {
         let mut own = self.clone();
-        let mut seen: Vec<(String, String)> = Vec::new();
+        let mut seen: Vec<(&str, Cow<'_, str>)> = Vec::new();
         for (key, value) in said {
             match seen.iter().find(|(earlier, _)| *earlier == key) {
                 Some((_, earlier)) if *earlier == value => continue,
-                Some(_) => return Err(Misconfigured::Contradiction(key)),
-                None => own.take(&key, &value)?,
+                Some(_) => return Err(Misconfigured::Contradiction(key.to_owned())),
+                None => own.take(key, &value)?,
             }
             seen.push((key, value));
         }
@@ -133,9 +137,7 @@ mod tests {
             scopes: vec!["a".into()],
             ..Requirement::default()
         };
-        let said = said
-            .iter()
-            .map(|(key, value)| ((*key).into(), (*value).into()));
+        let said = said.iter().map(|(key, value)| (*key, (*value).into()));
         default.of_route(said)
     }
 

@@ -1,0 +1,257 @@
+//! The generated types of `check.proto`, as rustc sees them.
+
+// Generated code: its style is prost's, and its comments are the proto's.
+#![allow(missing_docs, clippy::pedantic)]
+
+tonic::include_proto!("envoy.service.auth.v3");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use check_response::HttpResponse;
+    use envoy_types::pb::{
+        envoy::{
+            config::core::v3::{
+                self as core, HeaderValue, header_value_option::HeaderAppendAction,
+            },
+            service::auth::v3::{self as envoy, attribute_context as attributes},
+        },
+        google::protobuf as google,
+    };
+    use prost::{Message as _, bytes::Bytes};
+    use std::collections::HashMap;
+
+    const NAMESPACE: &str = "countersign";
+
+    fn peer(principal: &str) -> Option<attributes::Peer> {
+        Some(attributes::Peer {
+            address: Some(core::Address::default()),
+            service: "service".into(),
+            labels: HashMap::from([("label".into(), "value".into())]),
+            principal: principal.into(),
+            certificate: "certificate".into(),
+        })
+    }
+
+    fn google(kind: google::value::Kind) -> google::Value {
+        google::Value { kind: Some(kind) }
+    }
+
+    fn metadata(kinds: &[(&str, google::value::Kind)]) -> Option<core::Metadata> {
+        let fields = kinds.iter();
+        let fields = fields.map(|(name, kind)| ((*name).to_owned(), google(kind.clone())));
+        let own = google::Struct {
+            fields: fields.collect(),
+        };
+        let other = google::Struct::default();
+        Some(core::Metadata {
+            filter_metadata: HashMap::from([(NAMESPACE.into(), own), ("envoy.lb".into(), other)]),
+            typed_filter_metadata: HashMap::from([("any".into(), google::Any::default())]),
+        })
+    }
+
+    /// Everything that Envoy can say of a request.
+    fn asked(metadata_context: Option<core::Metadata>) -> envoy::CheckRequest {
+        let header = |key: &str, value: &str, raw: &str| HeaderValue {
+            key: key.into(),
+            value: value.into(),
+            raw_value: raw.into(),
+        };
+        let http = attributes::HttpRequest {
+            id: "id".into(),
+            method: "POST".into(),
+            headers: HashMap::from([("a".into(), "b".into())]),
+            header_map: Some(core::HeaderMap {
+                headers: vec![header("c", "", "d"), header("e", "f", "")],
+            }),
+            path: "/path?query".into(),
+            host: "host".into(),
+            scheme: "https".into(),
+            query: "query".into(),
+            fragment: "fragment".into(),
+            size: -1,
+            protocol: "HTTP/2".into(),
+            body: "body".into(),
+            raw_body: b"\xff".to_vec(),
+        };
+        let attributes = envoy::AttributeContext {
+            source: peer("spiffe://source"),
+            destination: peer("spiffe://destination"),
+            request: Some(attributes::Request {
+                time: Some(google::Timestamp::default()),
+                http: Some(http),
+            }),
+            context_extensions: HashMap::from([("audience".into(), "urn:a".into())]),
+            metadata_context,
+            route_metadata_context: metadata(&[(
+                "scopes",
+                google::value::Kind::StringValue("of the route".into()),
+            )]),
+            tls_session: Some(attributes::TlsSession { sni: "sni".into() }),
+        };
+        envoy::CheckRequest {
+            attributes: Some(attributes),
+        }
+    }
+
+    #[test]
+    fn of_what_envoy_says_each_field_is_read_and_the_rest_is_skipped() {
+        let bytes = asked(None).encode_to_vec();
+        let read = CheckRequest::decode(Bytes::from(bytes)).unwrap();
+        let text = |text: &'static str| Bytes::from_static(text.as_bytes());
+        let header = |key, value, raw| Header {
+            key: text(key),
+            value: text(value),
+            raw_value: text(raw),
+        };
+        let attributes = read.attributes.unwrap();
+        assert_eq!(attributes.source.unwrap().principal, "spiffe://source");
+        let http = attributes.request.unwrap().http.unwrap();
+        assert_eq!((&*http.method, &*http.path), ("POST", "/path?query"));
+        assert_eq!(http.headers, [header("a", "b", "")]);
+        let list = http.header_map.unwrap().headers;
+        assert_eq!(list, [header("c", "", "d"), header("e", "f", "")]);
+        let extension = Extension {
+            key: "audience".into(),
+            value: "urn:a".into(),
+        };
+        assert_eq!(attributes.context_extensions, [extension]);
+        assert_eq!(attributes.metadata_context, None);
+        let route = attributes.route_metadata_context.unwrap().filter_metadata;
+        let mut names: Vec<_> = route.iter().map(|one| &one.name[..]).collect();
+        names.sort_unstable();
+        assert_eq!(names, [NAMESPACE.as_bytes(), b"envoy.lb"]);
+    }
+
+    #[test]
+    fn each_kind_of_metadata_is_read_as_what_it_is() {
+        use google::value::Kind as Theirs;
+        let number = Theirs::NumberValue(1.5);
+        let list = google::ListValue {
+            values: vec![
+                google(Theirs::StringValue("b".into())),
+                google(number.clone()),
+            ],
+        };
+        let ours = |kind| Some(Value { kind });
+        let text = value::Kind::Text("b".into());
+        let both = [text.clone(), value::Kind::Number(1.5)];
+        let both = both.map(|kind| Value { kind: Some(kind) });
+        for (theirs, expected) in [
+            (Theirs::StringValue("b".into()), Some(text)),
+            (Theirs::BoolValue(true), Some(value::Kind::Truth(true))),
+            (Theirs::BoolValue(false), Some(value::Kind::Truth(false))),
+            (number, Some(value::Kind::Number(1.5))),
+            (
+                Theirs::ListValue(list),
+                Some(value::Kind::List(List {
+                    values: both.to_vec(),
+                })),
+            ),
+            // Nothing that a requirement takes.
+            (Theirs::NullValue(0), None),
+            (Theirs::StructValue(google::Struct::default()), None),
+        ] {
+            let bytes = asked(metadata(&[("name", theirs)])).encode_to_vec();
+            let read = CheckRequest::decode(Bytes::from(bytes)).unwrap();
+            let metadata = read.attributes.unwrap().metadata_context.unwrap();
+            let mut own = metadata.filter_metadata.into_iter();
+            let own = own.find(|one| one.name == NAMESPACE).unwrap();
+            let own = Struct::decode(own.metadata).unwrap();
+            let field = Field {
+                name: "name".into(),
+                value: ours(expected),
+            };
+            assert_eq!(own.fields, [field]);
+        }
+    }
+
+    #[test]
+    fn envoy_reads_each_field_that_is_written() {
+        let option = |name: &'static str, action: AppendAction| HeaderOption {
+            header: Some(Header {
+                key: name.into(),
+                value: "value".into(),
+                raw_value: Bytes::new(),
+            }),
+            append_action: action.into(),
+        };
+        let theirs = |name: &str, action: HeaderAppendAction| core::HeaderValueOption {
+            header: Some(HeaderValue {
+                key: name.into(),
+                value: "value".into(),
+                raw_value: Vec::new(),
+            }),
+            append_action: action.into(),
+            ..core::HeaderValueOption::default()
+        };
+        let overwrite = AppendAction::OverwriteIfExistsOrAdd;
+        let append = AppendAction::AppendIfExistsOrAdd;
+        let ok = OkHttpResponse {
+            headers: vec![option("a", overwrite)],
+            headers_to_remove: vec!["b".into()],
+            response_headers_to_add: vec![option("c", append)],
+        };
+        let text = |text: &'static str| value::Kind::Text(text.into());
+        let list = value::Kind::List(List {
+            values: vec![Value {
+                kind: Some(text("f")),
+            }],
+        });
+        let kinds = [value::Kind::Number(1.5), value::Kind::Truth(true), list];
+        let fields = kinds.into_iter().zip(["number", "truth", "list"]);
+        let fields = fields.map(|(kind, name)| Field {
+            name: name.into(),
+            value: Some(Value { kind: Some(kind) }),
+        });
+        let answer = CheckResponse {
+            status: Some(Status { code: 7 }),
+            dynamic_metadata: Some(Struct {
+                fields: fields.collect(),
+            }),
+            http_response: Some(HttpResponse::Ok(ok)),
+        };
+        let read = envoy::CheckResponse::decode(&*answer.encode_to_vec()).unwrap();
+        assert_eq!(read.status.unwrap().code, 7);
+        let ok = envoy::OkHttpResponse {
+            headers: vec![theirs("a", HeaderAppendAction::OverwriteIfExistsOrAdd)],
+            headers_to_remove: vec!["b".into()],
+            response_headers_to_add: vec![theirs("c", HeaderAppendAction::AppendIfExistsOrAdd)],
+            ..envoy::OkHttpResponse::default()
+        };
+        let expected = envoy::check_response::HttpResponse::OkResponse(ok);
+        assert_eq!(read.http_response, Some(expected));
+        let list = google::ListValue {
+            values: vec![google(google::value::Kind::StringValue("f".into()))],
+        };
+        let fields = [
+            ("number", google::value::Kind::NumberValue(1.5)),
+            ("truth", google::value::Kind::BoolValue(true)),
+            ("list", google::value::Kind::ListValue(list)),
+        ];
+        let fields = fields.map(|(name, kind)| (name.to_owned(), google(kind)));
+        let read = read.dynamic_metadata.unwrap().fields;
+        assert_eq!(read, HashMap::from(fields));
+
+        let denied = DeniedHttpResponse {
+            status: Some(HttpStatus { code: 401 }),
+            headers: vec![option("d", append)],
+            body: "body".into(),
+        };
+        let answer = CheckResponse {
+            http_response: Some(HttpResponse::Denied(denied)),
+            ..CheckResponse::default()
+        };
+        let read = envoy::CheckResponse::decode(&*answer.encode_to_vec()).unwrap();
+        let Some(envoy::check_response::HttpResponse::DeniedResponse(read)) = read.http_response
+        else {
+            panic!("no denial: {read:?}");
+        };
+        assert_eq!(read.status.unwrap().code, 401);
+        assert_eq!(
+            read.headers,
+            [theirs("d", HeaderAppendAction::AppendIfExistsOrAdd)]
+        );
+        assert_eq!(read.body, "body");
+    }
+}
