@@ -4,6 +4,9 @@
 use prost::Message as _;
 use std::{env, error::Error, fs, path::PathBuf};
 
+/// What turns messages of the services into bytes and back.
+const CODEC: &str = "crate::proto::codec::Codec";
+
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
     println!("cargo:rerun-if-changed=src/sidecar/check.proto");
@@ -22,11 +25,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         out_dir.join("countersign.v1.bin"),
         descriptors.encode_to_vec(),
     )?;
-    tonic_prost_build::configure().compile_fds(descriptors)?;
+    tonic_prost_build::configure()
+        .codec_path(CODEC)
+        .compile_fds(descriptors)?;
 
     let check = protox::compile(["check.proto"], ["src/sidecar"])?;
     tonic_prost_build::configure()
         .build_client(false)
+        .codec_path(CODEC)
         .bytes(".")
         .compile_fds(check)?;
     Ok(())

@@ -3,6 +3,8 @@
 // Generated code: its style is prost's, and its comments are the proto's.
 #![allow(missing_docs, clippy::pedantic)]
 
+pub mod codec;
+
 /// The package `countersign.v1`.
 pub mod v1 {
     tonic::include_proto!("countersign.v1");

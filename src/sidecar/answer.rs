@@ -3,140 +3,35 @@
 
 use super::{
     Options,
+    allowance::{self, Identity},
     credentials::{Credentials, Problem},
     decision::{Denial, Doubt},
     headers::Headers,
     message::{
-        AppendAction, CheckResponse, DeniedHttpResponse, Field, Header, HeaderOption, HttpStatus,
-        List, OkHttpResponse, Status, Struct, Value, check_response::HttpResponse, value::Kind,
+        AppendAction, CheckResponse, DeniedHttpResponse, Header, HeaderOption, HttpStatus, Status,
+        check_response::HttpResponse,
     },
     requirement::Requirement,
 };
 use crate::domain::introspection::Description;
 use prost::bytes::Bytes;
 use tonic::Code;
-use uuid::Uuid;
 
 /// Lets a request through, as a token's or as nobody's.
 pub(super) fn allow(
     token: Option<&Description>,
     headers: Headers<'_>,
     options: &Options,
-    nonce: Option<String>,
+    nonce: Option<&str>,
 ) -> CheckResponse {
     let identity = token.map(Identity::of);
-    let set = identity.as_ref().map(|identity| identity.headers(options));
-    let set = set.unwrap_or_default();
-    let mut strays = options.headers.strays(headers, &set);
-    if !options.keep_token {
-        strays.extend(["authorization", "dpop"].map(|name| Bytes::from_static(name.as_bytes())));
-    }
-    let ok = OkHttpResponse {
-        headers: set,
-        headers_to_remove: strays,
-        response_headers_to_add: nonce.map(nonce_header).into_iter().collect(),
-    };
+    let identity = identity.as_ref();
+    let ok = allowance::response(identity, headers, options, nonce);
     CheckResponse {
         status: Some(status(Code::Ok)),
-        dynamic_metadata: Some(metadata(identity.as_ref())),
-        http_response: Some(HttpResponse::Ok(ok)),
+        dynamic_metadata: allowance::metadata(identity).into(),
+        http_response: Some(HttpResponse::Ok(ok.into())),
     }
-}
-
-/// Whose request it is, each text made once for the headers and the metadata.
-struct Identity<'t> {
-    token: &'t Description,
-    client_id: Bytes,
-    scopes: Bytes,
-    subject: Option<Bytes>,
-    session_id: Option<Bytes>,
-    token_id: Option<Bytes>,
-}
-
-impl<'t> Identity<'t> {
-    fn of(token: &'t Description) -> Self {
-        Self {
-            token,
-            client_id: id(token.client_id),
-            scopes: token.scopes.as_slice().join(" ").into(),
-            subject: token.subject.map(id),
-            session_id: token.session_id.map(id),
-            token_id: token.token_id.map(id),
-        }
-    }
-
-    /// The headers that tell it.
-    fn headers(&self, options: &Options) -> Vec<HeaderOption> {
-        let names = &options.headers;
-        let expires_at = self.token.expires_at.timestamp().to_string().into();
-        let told = [
-            (&names.client_id, Some(&self.client_id)),
-            (&names.scopes, Some(&self.scopes)),
-            (&names.expires_at, Some(&expires_at)),
-            (&names.subject, self.subject.as_ref()),
-            (&names.session_id, self.session_id.as_ref()),
-            (&names.token_id, self.token_id.as_ref()),
-        ];
-        let told = told.into_iter();
-        // Envoy would drop an empty value, and keep what came from outside.
-        let told = told.filter_map(|(name, value)| Some((name, value.filter(|v| !v.is_empty())?)));
-        let overwrite = AppendAction::OverwriteIfExistsOrAdd;
-        told.map(|(name, value)| header(name.clone(), value.clone(), overwrite))
-            .collect()
-    }
-}
-
-/// What access logs and RBAC may read, in the namespace of the filter.
-fn metadata(identity: Option<&Identity<'_>>) -> Struct {
-    let mut fields = vec![field("anonymous", Kind::Truth(identity.is_none()))];
-    if let Some(identity) = identity {
-        let token = identity.token;
-        let end = token.expires_at.timestamp();
-        #[expect(clippy::cast_precision_loss, reason = "exact for 285 million years")]
-        let end = Kind::Number(end as f64);
-        let scopes = identity.scopes.split(|byte| *byte == b' ');
-        let scopes = scopes.filter(|scope| !scope.is_empty());
-        let scopes = scopes.map(|scope| identity.scopes.slice_ref(scope));
-        let audience = token.audience.as_slice().iter();
-        let audience = audience.map(|one| Bytes::copy_from_slice(one.as_bytes()));
-        fields.extend([
-            field("client_id", Kind::Text(identity.client_id.clone())),
-            field("scopes", list(scopes)),
-            field("audience", list(audience)),
-            field("expires_at", end),
-            field("dpop", Kind::Truth(token.dpop_jkt.is_some())),
-        ]);
-        let ids = [
-            ("subject", &identity.subject),
-            ("session_id", &identity.session_id),
-            ("token_id", &identity.token_id),
-        ];
-        let ids = ids.into_iter();
-        fields.extend(ids.filter_map(|(name, id)| Some(field(name, Kind::Text(id.clone()?)))));
-    }
-    Struct { fields }
-}
-
-fn field(name: &'static str, kind: Kind) -> Field {
-    Field {
-        name: Bytes::from_static(name.as_bytes()),
-        value: Some(Value { kind: Some(kind) }),
-    }
-}
-
-fn list(texts: impl Iterator<Item = Bytes>) -> Kind {
-    let values = texts.map(|text| Value {
-        kind: Some(Kind::Text(text)),
-    });
-    Kind::List(List {
-        values: values.collect(),
-    })
-}
-
-/// An id as RFC 9562 section 4 writes it.
-fn id(id: Uuid) -> Bytes {
-    let mut text = Uuid::encode_buffer();
-    Bytes::copy_from_slice(id.hyphenated().encode_lower(&mut text).as_bytes())
 }
 
 /// Turns a request away.
@@ -188,7 +83,7 @@ fn denied(denial: Denial, headers: Vec<HeaderOption>) -> CheckResponse {
     };
     CheckResponse {
         status: Some(status(code)),
-        dynamic_metadata: None,
+        dynamic_metadata: Bytes::new(),
         http_response: Some(HttpResponse::Denied(response)),
     }
 }

@@ -1,7 +1,6 @@
 //! The headers of a checked request, in either encoding, and those that we set.
 
-use super::message::{Header, HeaderOption, HttpRequest};
-use prost::bytes::Bytes;
+use super::message::{Header, HttpRequest};
 
 /// The headers of a request.
 #[derive(Debug, Clone, Copy)]
@@ -45,22 +44,22 @@ impl<'a> Headers<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdentityHeaders {
     /// The user.
-    pub subject: Bytes,
+    pub subject: String,
     /// The client.
-    pub client_id: Bytes,
+    pub client_id: String,
     /// The scopes, by spaces.
-    pub scopes: Bytes,
+    pub scopes: String,
     /// The session.
-    pub session_id: Bytes,
+    pub session_id: String,
     /// The token's public id.
-    pub token_id: Bytes,
+    pub token_id: String,
     /// The token's end, in seconds since 1970.
-    pub expires_at: Bytes,
+    pub expires_at: String,
 }
 
 impl IdentityHeaders {
     /// All six.
-    pub fn all(&self) -> [&Bytes; 6] {
+    pub fn all(&self) -> [&str; 6] {
         [
             &self.subject,
             &self.client_id,
@@ -74,18 +73,18 @@ impl IdentityHeaders {
     /// What of a request's headers could be taken for ours and is to go: those of our names that
     /// `set` does not overwrite, and every other spelling, since servers behind a gateway
     /// (CGI, WSGI) take `_` for `-`.
-    pub(super) fn strays(&self, headers: Headers<'_>, set: &[HeaderOption]) -> Vec<Bytes> {
-        let is_set = |name: &[u8]| {
-            let mut set = set.iter().filter_map(|option| option.header.as_ref());
-            set.any(|own| own.key.eq_ignore_ascii_case(name))
-        };
+    pub(super) fn strays<'a>(
+        &'a self,
+        headers: Headers<'a>,
+        set: impl Fn(&[u8]) -> bool,
+    ) -> Vec<&'a [u8]> {
+        let own = self.all().map(str::as_bytes);
         // What is not set must not come from elsewhere either, a list of headers or not.
-        let unset = self.all().into_iter().filter(|own| !is_set(own));
-        let mut strays: Vec<Bytes> = unset.cloned().collect();
-        for Header { key: name, .. } in headers.each() {
-            let ours = self.all().iter().any(|own| alike(own, name));
-            if ours && !is_set(name) && !strays.contains(name) {
-                strays.push(name.clone());
+        let mut strays: Vec<_> = own.into_iter().filter(|own| !set(own)).collect();
+        for name in headers.each().map(|header| &header.key[..]) {
+            let ours = own.iter().any(|own| alike(own, name));
+            if ours && !set(name) && !strays.contains(&name) {
+                strays.push(name);
             }
         }
         strays
@@ -128,8 +127,8 @@ pub(super) mod tests {
         }
     }
 
-    fn ours() -> IdentityHeaders {
-        let name = |end: &str| format!("x-countersign-{end}").into();
+    pub(in super::super) fn ours() -> IdentityHeaders {
+        let name = |end: &str| format!("x-countersign-{end}");
         IdentityHeaders {
             subject: name("subject"),
             client_id: name("client-id"),
@@ -153,14 +152,10 @@ pub(super) mod tests {
         let headers = headers.map(|(name, value)| header(name, value));
         let own = ours();
         let set = [&own.subject, &own.client_id, &own.scopes];
-        let set = set.map(|name| HeaderOption {
-            header: Some(Header {
-                key: name.clone(),
-                ..Header::default()
-            }),
-            ..HeaderOption::default()
-        });
-        let strays = own.strays(Headers::of(&headers), &set);
+        let set = |name: &[u8]| set.iter().any(|own| own.as_bytes() == name);
+        let strays = own.strays(Headers::of(&headers), set);
+        let strays = strays.iter().map(|name| std::str::from_utf8(name).unwrap());
+        let strays: Vec<_> = strays.collect();
         assert_eq!(
             strays,
             [

@@ -4,6 +4,7 @@
 //! where its token is alive, by the same coalesced read as Introspect, and meets what its
 //! route demands. Whatever goes wrong on the way is a denial inside an answer.
 
+mod allowance;
 mod answer;
 mod credentials;
 pub mod decision;
@@ -101,7 +102,8 @@ impl Sidecar {
         };
         match verdict {
             Verdict::Allow(token) => {
-                answer::allow(Some(token), asked.headers, &self.options, nonce(false))
+                let nonce = nonce(false);
+                answer::allow(Some(token), asked.headers, &self.options, nonce.as_deref())
             }
             Verdict::Anonymous => answer::allow(None, asked.headers, &self.options, None),
             Verdict::Deny(denial) => answer::deny(

@@ -24,7 +24,7 @@ use envoy_types::pb::{
     google::protobuf::{Struct, Value, value::Kind},
 };
 use http::uri::PathAndQuery;
-use std::collections::HashMap;
+use std::{borrow::Cow, collections::HashMap};
 use tonic::{Code, Request, client::Grpc};
 use tonic_prost::ProstCodec;
 
@@ -371,13 +371,15 @@ fn the_keys_of_the_examples_are_keys() {
     let root = env!("CARGO_MANIFEST_DIR");
     let read = |file: &str| std::fs::read_to_string(format!("{root}/examples/{file}")).unwrap();
     let policy = read("envoy-gateway/security-policy.yaml");
-    let said: Vec<(String, String)> = policy
+    let said: Vec<(&str, Cow<'_, str>)> = policy
         .split("- name: ")
         .filter(|entry| entry.contains("type: Value"))
         .map(|entry| {
             let value = entry.split("value: ").nth(1).unwrap();
-            let line = |text: &str| text.lines().next().unwrap().to_owned();
-            (line(entry), line(value))
+            (
+                entry.lines().next().unwrap(),
+                value.lines().next().unwrap().into(),
+            )
         })
         .collect();
     assert_eq!(said.len(), 2, "{said:?}");
