@@ -11,7 +11,7 @@ use super::{
     tokens::{AccessToken, RefreshToken, SALT_BYTES},
 };
 use chrono::{DateTime, TimeDelta, Utc};
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 use uuid::Uuid;
 
 /// How long a request id makes an opening repeatable.
@@ -69,7 +69,7 @@ pub struct Situation {
     /// The caller, if its proof is known.
     pub caller: Option<Caller>,
     /// The client that the token is for.
-    pub client: Option<Client>,
+    pub client: Option<Arc<Client>>,
     /// The user.
     pub user: Option<User>,
     /// The user's sessions with this client, live or not; only read where their number is

@@ -1,9 +1,11 @@
 //! Gathers concurrent calls of one kind into batches, without a timer.
 //!
-//! A call that comes while fewer than `in_flight` batches are in the database goes
-//! out at once, alone. Otherwise it waits with whatever else comes, until a batch
-//! returns, whose task then takes along all that waits. So a caller alone waits for
-//! nobody, and a busy server batches by itself.
+//! A call that comes while no batch is in the database goes out at once. Otherwise it
+//! waits with whatever else comes, until a batch returns, whose task then takes along all
+//! that waits; or until as many wait as are out, who then go out beside them, up to
+//! `in_flight` batches at once. So a caller alone waits for nobody, a busy server batches
+//! by itself, and its batches are of one size: many small ones beside a large one would
+//! cost the database as much as the large one each.
 //!
 //! Nobody harms anybody: a call whose caller went away is not sent; a batch that
 //! fails for one row's sake is sent again row by row; a row that another
@@ -28,7 +30,10 @@ use std::{
     fmt,
     future::Future,
     pin::pin,
-    sync::{Arc, Weak},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 use tokio::{
@@ -39,6 +44,9 @@ use tokio::{
 /// The pauses before another try double, up to this power of two in milliseconds: about as
 /// long as the batch takes that is in the way.
 const LONGEST_PAUSE: u32 = 3;
+
+/// How long a call leaves a place free because a larger batch is out. That batch may be stuck.
+const COURTESY: Duration = Duration::from_millis(5);
 
 /// How much one kind of call may gather.
 #[derive(Debug, Clone, Copy)]
@@ -100,6 +108,8 @@ pub(super) struct Coalescer<A, B> {
 struct Line<A, B> {
     queue: Queue<Waiting<A, B>>,
     in_flight: Arc<Semaphore>,
+    /// Calls of the batches that are out.
+    out: AtomicUsize,
     /// Somebody waits although there is a queue: it may take too long.
     crowded: Notify,
     instruments: BatchInstruments,
@@ -139,10 +149,10 @@ where
         let line = Arc::new_cyclic(|line: &Weak<Line<A, B>>| Line {
             queue: Queue::new(limits.max_waiting, limits.max_wait),
             in_flight: Arc::new(Semaphore::new(limits.in_flight)),
+            out: AtomicUsize::new(0),
             crowded: Notify::new(),
             instruments: BatchInstruments::of(kind, depth(line.clone())),
         });
-        tokio::spawn(shed(Arc::clone(&line)));
         let gathering = Arc::new(Gathering {
             run,
             spans: BatchSpans::of(kind, limits.traced),
@@ -150,6 +160,7 @@ where
             patience: limits.patience,
             line: Arc::clone(&line),
         });
+        tokio::spawn(Arc::clone(&gathering).attend());
         let depart = move |place| drop(tokio::spawn(Arc::clone(&gathering).depart(place)));
         Self {
             line,
@@ -189,17 +200,6 @@ where
     }
 }
 
-/// Refuses what waits too long, until the queue is closed.
-async fn shed<A, B>(line: Arc<Line<A, B>>) {
-    while !line.queue.is_closed() {
-        line.crowded.notified().await;
-        while let Some(late) = line.queue.next_overdue() {
-            tokio::time::sleep_until(late.into()).await;
-            line.shed();
-        }
-    }
-}
-
 /// How many calls wait, while anybody may.
 fn depth<A, B>(line: Weak<Line<A, B>>) -> impl Fn() -> Option<usize> + Send + Sync
 where
@@ -210,8 +210,18 @@ where
 }
 
 impl<A, B> Line<A, B> {
-    /// A place in flight, if one is free.
+    /// Whether another batch is worth its while: no fewer wait than are out.
+    fn is_worthwhile(&self) -> bool {
+        self.queue.len() >= self.out.load(Ordering::SeqCst)
+    }
+
+    /// A place in flight, if one is free and another batch is worth its while.
     fn place(&self) -> Option<OwnedSemaphorePermit> {
+        self.is_worthwhile().then(|| self.any_place()).flatten()
+    }
+
+    /// A place in flight, if one is free.
+    fn any_place(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.in_flight).try_acquire_owned().ok()
     }
 
@@ -224,6 +234,22 @@ impl<A, B> Line<A, B> {
         if refused > 0 {
             self.instruments.shed(Shed::Wait.name(), refused as u64);
         }
+    }
+}
+
+/// Calls that are counted as out.
+struct Out<'a>(&'a AtomicUsize, usize);
+
+impl<'a> Out<'a> {
+    fn count(out: &'a AtomicUsize, calls: usize) -> Self {
+        out.fetch_add(calls, Ordering::SeqCst);
+        Self(out, calls)
+    }
+}
+
+impl Drop for Out<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(self.1, Ordering::SeqCst);
     }
 }
 
@@ -245,18 +271,21 @@ where
     /// Sends one batch after the other from this place, as long as anything waits.
     async fn depart(self: Arc<Self>, mut place: OwnedSemaphorePermit) {
         loop {
+            // Whatever can run runs first: those who are just about to ask come along.
+            yield_now().await;
             self.line.shed();
             let batch = self.line.queue.take(self.max_calls);
             if !batch.is_empty() {
                 self.send(batch).await;
-                // Those who are just about to ask come along.
-                yield_now().await;
-                continue;
+                if self.line.is_worthwhile() {
+                    continue;
+                }
             }
             drop(place);
             // Who came after the look and before the place was free found none. It is looked
             // before a place is taken again: whoever comes after this look finds it free, or
-            // held by somebody who has yet to look.
+            // held by somebody who has yet to look. And whom a larger batch keeps waiting, the
+            // task of that batch will find: it looks when nobody counts it any more.
             if self.line.queue.len() == 0 {
                 return;
             }
@@ -267,11 +296,32 @@ where
         }
     }
 
+    /// Refuses what waits too long, and sends what a batch keeps waiting that is out too long,
+    /// until the queue is closed.
+    async fn attend(self: Arc<Self>) {
+        let line = &self.line;
+        while !line.queue.is_closed() {
+            line.crowded.notified().await;
+            while let Some((since, late)) = line.queue.first_since() {
+                let look = late.min(Instant::now() + COURTESY);
+                tokio::time::sleep_until(look.into()).await;
+                line.shed();
+                if since.elapsed() >= COURTESY
+                    && line.queue.len() > 0
+                    && let Some(place) = line.any_place()
+                {
+                    tokio::spawn(Arc::clone(&self).depart(place));
+                }
+            }
+        }
+    }
+
     async fn send(self: &Arc<Self>, mut batch: Vec<Waiting<A, B>>) {
         batch.retain(|waiting| !waiting.answer.is_closed());
         if batch.is_empty() {
             return;
         }
+        let out = Out::count(&self.line.out, batch.len());
         self.line
             .instruments
             .sent(batch.iter().map(|waiting| waiting.arrived.elapsed()));
@@ -283,7 +333,10 @@ where
                     self.settle(alone, outcome);
                 }
             }
-            outcome => self.settle(batch, outcome),
+            outcome => {
+                drop(out);
+                self.settle(batch, outcome);
+            }
         }
     }
 

@@ -32,6 +32,8 @@ pub(super) struct Connection {
     pool: Pool,
     /// It must not be used again.
     spoiled: AtomicBool,
+    /// Its transaction is over: `commit_with` was called.
+    committed: AtomicBool,
 }
 
 impl Drop for Connection {
@@ -51,6 +53,7 @@ impl Connection {
             object: Some(pool.get().await?),
             pool: pool.clone(),
             spoiled: AtomicBool::new(false),
+            committed: AtomicBool::new(false),
         })
     }
 
@@ -181,6 +184,30 @@ impl Connection {
         })
     }
 
+    /// Sends the last statements of a transaction and COMMIT behind them, in one flight. Where
+    /// one of them fails, PostgreSQL rolls back instead; a connection that breaks leaves the
+    /// commit in doubt. What they did is committed before anybody looks at it, so this is for
+    /// statements that do the whole or fail.
+    pub(super) async fn commit_with<T>(
+        &self,
+        statements: &[Statement],
+        last: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        // Or COMMIT would overtake what waits for its preparation.
+        self.prepare(statements).await?;
+        self.committed.store(true, Ordering::Relaxed);
+        let last = async {
+            last.await.map_err(|error| match error {
+                StoreError::Unavailable(_) | StoreError::RowCount { .. } => {
+                    StoreError::InDoubt(None)
+                }
+                error => error,
+            })
+        };
+        let (value, ()) = futures_util::try_join!(last, self.commit())?;
+        Ok(value)
+    }
+
     /// Gives up a transaction. A connection that cannot even do that is closed,
     /// which does it too.
     pub(super) async fn abandon(self) {
@@ -226,6 +253,7 @@ where
 {
     let connection = Connection::take(pool).await?;
     let done = match work(&connection).await {
+        Ok(value) if connection.committed.load(Ordering::Relaxed) => Ok(value),
         Ok(value) => connection.commit().await.map(|()| value),
         Err(error) => Err(error),
     };

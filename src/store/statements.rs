@@ -46,6 +46,7 @@ statements! {
     ISSUANCE_LOCK_USERS = "issuance/lock_users";
     ISSUANCE_LOCK_USERS_TO_COUNT = "issuance/lock_users_to_count";
     ISSUANCE_LOCK_REQUESTS = "issuance/lock_requests";
+    ISSUANCE_CLIENTS = "issuance/clients";
     ISSUANCE_READ = "issuance/read";
     EVENTS_RECORD = "events/record";
     IDENTITIES_OF_CLIENTS = "identities/of_clients";

@@ -128,6 +128,9 @@ fn record<'r>(
     let revoked = columns.take()?;
     let has_session: bool = columns.take()?;
     let session_id: Option<Uuid> = columns.take()?;
+    let ended: Option<&str> = columns.take()?;
+    // One that is no uuid is of no session that ever was.
+    let session_id = session_id.or_else(|| Uuid::try_parse(ended?).ok());
     let life = session_life(columns)?;
     Ok(AccessRecord {
         token_id,
@@ -139,7 +142,6 @@ fn record<'r>(
         created_at,
         expires_at,
         revoked,
-        // A session id that is no uuid belongs to no session that could be alive.
         session: has_session.then(|| (session_id.unwrap_or_default(), life)),
         standing: Standing {
             now,

@@ -101,12 +101,12 @@ impl<T> Queue<T> {
         state.waiting.drain(..count).map(|(_, item)| item).collect()
     }
 
-    /// When the first will have waited too long.
-    pub(super) fn next_overdue(&self) -> Option<Instant> {
+    /// Since when the first has waited, and when it will have waited too long.
+    pub(super) fn first_since(&self) -> Option<(Instant, Instant)> {
         let state = self.state();
         let (since, _) = state.waiting.front()?;
         // A moment later, so that it is late then.
-        Some(*since + self.longest + Duration::from_millis(1))
+        Some((*since, *since + self.longest + Duration::from_millis(1)))
     }
 
     /// How many wait.

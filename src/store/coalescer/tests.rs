@@ -83,6 +83,64 @@ async fn a_call_alone_goes_out_at_once_and_others_gather_behind_it() {
 }
 
 #[tokio::test]
+async fn those_who_ask_together_go_out_together() {
+    let database = Arc::new(Database::default());
+    let coalescer = doubling(&database, LIMITS);
+    let calls: Vec<_> = (1..=3).map(|number| ask(&coalescer, number)).collect();
+    database.started.notified().await;
+    database.go.notify_one();
+    for call in calls {
+        call.await.unwrap();
+    }
+    assert_eq!(database.sizes(), [3]);
+}
+
+/// Two may be out at once.
+const TWO: BatchLimits = BatchLimits {
+    in_flight: 2,
+    ..LIMITS
+};
+
+#[tokio::test]
+async fn a_second_batch_is_as_large_as_the_one_that_is_out() {
+    let database = Arc::new(Database::default());
+    let coalescer = doubling(&database, TWO);
+    let mut calls: Vec<_> = (1..=3).map(|number| ask(&coalescer, number)).collect();
+    database.started.notified().await;
+    // On one thread they come one after the other, before anybody's patience ends.
+    calls.extend((4..=6).map(|number| ask(&coalescer, number)));
+    database.started.notified().await;
+    assert_eq!(database.sizes(), [3, 3], "not one of 1 and one of 2");
+    database.go.notify_one();
+    database.go.notify_one();
+    for call in calls {
+        call.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_few_calls_do_not_wait_for_a_larger_batch_that_is_stuck() {
+    let database = Arc::new(Database::default());
+    let coalescer = doubling(&database, TWO);
+    let stuck: Vec<_> = (1..=3).map(|number| ask(&coalescer, number)).collect();
+    database.started.notified().await;
+    let asked = Instant::now();
+    let few = ask(&coalescer, 4);
+    let sent = tokio::time::timeout(Duration::from_secs(20), database.started.notified());
+    assert!(
+        sent.await.is_ok(),
+        "nothing else comes, and nothing returns"
+    );
+    assert!(asked.elapsed() >= COURTESY);
+    assert_eq!(database.sizes(), [3, 1]);
+    database.go.notify_one();
+    database.go.notify_one();
+    for call in stuck.into_iter().chain([few]) {
+        call.await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_caller_that_went_away_is_not_sent() {
     let database = Arc::new(Database::default());
     let coalescer = doubling(&database, LIMITS);

@@ -18,6 +18,7 @@ use crate::store::{
     directory,
     error::StoreError,
     ids::Identities,
+    statements,
     tokens::{self, NewToken},
 };
 use std::collections::HashSet;
@@ -127,15 +128,24 @@ async fn write(
         }),
     }
     end::end(connection, &endings(&issues)).await?;
-    open::open(connection, &issues, identities).await?;
-    tokens::insert(
-        connection,
-        issues
-            .iter()
-            .map(|(_, order, issue)| new_token(order, issue))
-            .collect(),
-    )
-    .await?;
+    let new = issues
+        .iter()
+        .map(|(_, order, issue)| new_token(order, issue));
+    let new = new.collect();
+    if issues.iter().all(|(_, order, _)| order.opening.is_none()) {
+        connection
+            .commit_with(
+                &[statements::TOKENS_INSERT],
+                tokens::insert(connection, new),
+            )
+            .await?;
+    } else {
+        connection.prepare(&[statements::TOKENS_INSERT]).await?;
+        futures_util::try_join!(
+            open::open(connection, &issues, identities),
+            tokens::insert(connection, new),
+        )?;
+    }
     Ok(again)
 }
 

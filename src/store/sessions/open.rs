@@ -58,6 +58,24 @@ pub(super) async fn open(
         return Ok(());
     }
     let ids = identities.for_sessions(connection, opened.len()).await?;
+    connection
+        .prepare(&[statements::SESSIONS_OPEN, statements::SESSIONS_GRANT])
+        .await?;
+    // In this order: sessions.open frees the request ids that the grants bear.
+    futures_util::try_join!(
+        sessions(connection, &opened, ids, identities),
+        grant(connection, &opened),
+    )?;
+    Ok(())
+}
+
+/// Inserts sessions and their first ledger rows.
+async fn sessions(
+    connection: &Connection,
+    opened: &[(&Order, &Opening, &Issue)],
+    ids: Vec<Option<i32>>,
+    identities: &Identities,
+) -> Result<(), StoreError> {
     let sessions: Vec<_> = opened
         .iter()
         .map(|(_, new, _)| new.refresh.session())
@@ -106,8 +124,7 @@ pub(super) async fn open(
     for row in &rows {
         identities.saw_session(Columns::of(row, statement.name).take()?);
     }
-    expect(statement, rows.len() as u64, opened.len())?;
-    grant(connection, &opened).await
+    expect(statement, rows.len() as u64, opened.len())
 }
 
 /// Inserts the grants of sessions just opened.

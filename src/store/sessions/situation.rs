@@ -7,9 +7,14 @@ use crate::domain::{
 };
 use crate::store::{
     callers, coalescer::Job, columns::Columns, connection::Connection, directory,
-    error::StoreError, statements,
+    error::StoreError, expect, statements,
 };
-use std::{collections::HashSet, hash::Hash};
+use chrono::{DateTime, Utc};
+use std::{
+    collections::{HashMap, HashSet},
+    hash::Hash,
+    sync::Arc,
+};
 use tokio_postgres::types::{FromSqlOwned, ToSql};
 use uuid::Uuid;
 
@@ -46,7 +51,7 @@ impl Locked {
 
 /// Whether the order opens a session where their number is limited.
 pub(super) fn limited(order: &Order, reading: &Reading, defaults: &Defaults) -> bool {
-    let limit = |client: &Client| client.settings.sessions_per_user(defaults);
+    let limit = |client: &Arc<Client>| client.settings.sessions_per_user(defaults);
     order.opening.is_some() && reading.situation.client.as_ref().and_then(limit).is_some()
 }
 
@@ -56,36 +61,51 @@ pub(super) async fn lock_and_read(
     jobs: &[Job<Order>],
     defaults: &Defaults,
 ) -> Result<(Locked, Vec<Reading>), StoreError> {
-    let clients: Vec<_> = jobs.iter().map(|job| job.ask.client_id).collect();
-    let users: Vec<_> = jobs.iter().filter_map(|job| job.ask.subject).collect();
+    let clients = distinct(jobs.iter().map(|job| job.ask.client_id));
+    let users = distinct(jobs.iter().filter_map(|job| job.ask.subject));
     let requests: Vec<_> = jobs.iter().filter_map(|job| request(&job.ask)).collect();
     connection
         .prepare(&[
             statements::ISSUANCE_LOCK_CLIENTS,
             statements::ISSUANCE_LOCK_USERS,
             statements::ISSUANCE_LOCK_REQUESTS,
+            statements::ISSUANCE_CLIENTS,
             statements::ISSUANCE_READ,
             statements::CALLERS_STANDING,
         ])
         .await?;
-    let ((), clients, users, requests, mut readings, callers) = futures_util::try_join!(
+    let ((), locked, users, requests, clients, own, callers) = futures_util::try_join!(
         connection.begin(),
         lock(connection, statements::ISSUANCE_LOCK_CLIENTS, &clients),
         lock(connection, statements::ISSUANCE_LOCK_USERS, &users),
         lock(connection, statements::ISSUANCE_LOCK_REQUESTS, &requests),
+        self::clients(connection, &clients),
         read(connection, jobs),
         callers::standing(
             connection,
             jobs.iter().map(|job| &job.ask.claim.credentials)
         ),
     )?;
-    for (reading, job) in readings.iter_mut().zip(jobs) {
-        reading.situation.caller = callers.get(&job.ask.claim.credentials).cloned();
-    }
+    let mut readings: Vec<_> = own
+        .into_iter()
+        .zip(jobs)
+        .map(|(own, job)| Reading {
+            situation: Situation {
+                now: clients.now,
+                fence: clients.fence,
+                caller: callers.get(&job.ask.claim.credentials).cloned(),
+                client: clients.known.get(&job.ask.client_id).cloned(),
+                user: own.user,
+                sessions: Vec::new(),
+                earlier: own.earlier,
+            },
+            committed: own.committed,
+        })
+        .collect();
     let counted = count(connection, jobs, &mut readings, defaults).await?;
     Ok((
         Locked {
-            clients,
+            clients: locked,
             users,
             requests,
             counted,
@@ -150,9 +170,17 @@ where
         .collect()
 }
 
+/// Each id once, in order.
+fn distinct(ids: impl Iterator<Item = Uuid>) -> Vec<Uuid> {
+    let mut ids: Vec<_> = ids.collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
+}
+
 /// The lock of an opening's request id. That others may have the same only makes one wait.
 fn request(order: &Order) -> Option<i32> {
-    let request_id = order.opening.as_ref()?.request_id.as_ref()?;
+    let request_id = request_id(order)?;
     let mut hasher = blake3::Hasher::new();
     hasher.update(order.claim.credentials.client_id.as_bytes());
     hasher.update(request_id.as_bytes());
@@ -160,69 +188,94 @@ fn request(order: &Order) -> Option<i32> {
     Some(i32::from_le_bytes([a, b, c, d]))
 }
 
-async fn read(connection: &Connection, jobs: &[Job<Order>]) -> Result<Vec<Reading>, StoreError> {
-    let clients: Vec<_> = jobs.iter().map(|job| job.ask.client_id).collect();
-    let subjects: Vec<_> = jobs.iter().map(|job| job.ask.subject).collect();
-    let askers: Vec<_> = jobs
+/// What holds for every order of a batch: the time, the fence, and each client once.
+struct Clients {
+    now: DateTime<Utc>,
+    fence: Option<DateTime<Utc>>,
+    known: HashMap<Uuid, Arc<Client>>,
+}
+
+async fn clients(connection: &Connection, wanted: &[Uuid]) -> Result<Clients, StoreError> {
+    let statement = statements::ISSUANCE_CLIENTS;
+    let rows = connection.query(statement, &[&wanted]).await?;
+    let mut clients = None;
+    for row in &rows {
+        let mut columns = Columns::of(row, statement.name);
+        let (now, fence) = (columns.take()?, columns.take()?);
+        let clients = clients.get_or_insert_with(|| Clients {
+            now,
+            fence,
+            known: HashMap::with_capacity(rows.len()),
+        });
+        if let Some(client) = directory::client_or_null(&mut columns)? {
+            clients.known.insert(client.client_id, Arc::new(client));
+        }
+    }
+    clients.ok_or(StoreError::Corrupt {
+        statement: statement.name,
+        column: 0,
+        source: None,
+    })
+}
+
+/// What was read of one order alone.
+#[derive(Default)]
+struct Own {
+    committed: bool,
+    user: Option<User>,
+    earlier: Option<EarlierOpening>,
+}
+
+/// Reads what decides about single orders, in their order: of those that name nothing of
+/// their own and are not in doubt there is nothing to read.
+async fn read(connection: &Connection, jobs: &[Job<Order>]) -> Result<Vec<Own>, StoreError> {
+    let mut own: Vec<Own> = jobs.iter().map(|_| Own::default()).collect();
+    let asked: Vec<(usize, &Job<Order>)> = jobs
         .iter()
-        .map(|job| job.ask.claim.credentials.client_id)
-        .collect();
-    let requests: Vec<_> = jobs
-        .iter()
-        .map(|job| {
-            job.ask
-                .opening
-                .as_ref()
-                .and_then(|opening| opening.request_id.as_deref())
+        .enumerate()
+        .filter(|(_, job)| {
+            job.in_doubt || job.ask.subject.is_some() || request_id(&job.ask).is_some()
         })
         .collect();
-    let digests: Vec<_> = jobs.iter().map(|job| job.ask.access.digest().0).collect();
-    let doubts: Vec<_> = jobs
+    if asked.is_empty() {
+        return Ok(own);
+    }
+    let subjects: Vec<_> = asked.iter().map(|(_, job)| job.ask.subject).collect();
+    let askers: Vec<_> = asked
         .iter()
-        .zip(&digests)
-        .map(|(job, digest)| job.in_doubt.then_some(digest.as_slice()))
+        .map(|(_, job)| job.ask.claim.credentials.client_id)
+        .collect();
+    let requests: Vec<_> = asked.iter().map(|(_, job)| request_id(&job.ask)).collect();
+    let doubts: Vec<_> = asked
+        .iter()
+        .map(|(_, job)| job.in_doubt.then(|| job.ask.access.digest().0))
+        .collect();
+    let doubts: Vec<_> = doubts
+        .iter()
+        .map(|doubt| doubt.as_ref().map(|digest| digest.as_slice()))
         .collect();
     let statement = statements::ISSUANCE_READ;
-    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 5] =
-        [&clients, &subjects, &askers, &requests, &doubts];
-    let rows = connection.query(statement, &params).await?;
-    let mut readings: Vec<Option<Reading>> = jobs.iter().map(|_| None).collect();
+    let rows = connection
+        .query(statement, &[&subjects, &askers, &requests, &doubts])
+        .await?;
+    let mut answered = 0;
     for row in &rows {
         let mut columns = Columns::of(row, statement.name);
         let place = columns.place()?;
-        readings[place] = Some(reading(&mut columns)?);
+        let (place, _) = asked.get(place).ok_or_else(|| columns.corrupt())?;
+        own[*place] = Own {
+            committed: columns.take()?,
+            user: user(&mut columns)?,
+            earlier: earlier(&mut columns)?,
+        };
+        answered += 1;
     }
-    readings
-        .into_iter()
-        .map(|reading| {
-            reading.ok_or(StoreError::Corrupt {
-                statement: statement.name,
-                column: 0,
-                source: None,
-            })
-        })
-        .collect()
+    expect(statement, answered, asked.len())?;
+    Ok(own)
 }
 
-fn reading(columns: &mut Columns<'_>) -> Result<Reading, StoreError> {
-    let now = columns.take()?;
-    let fence = columns.take()?;
-    let committed = columns.take()?;
-    let user = user(columns)?;
-    let earlier = earlier(columns)?;
-    let client = directory::client_or_null(columns)?;
-    Ok(Reading {
-        situation: Situation {
-            now,
-            fence,
-            caller: None,
-            client,
-            user,
-            sessions: Vec::new(),
-            earlier,
-        },
-        committed,
-    })
+fn request_id(order: &Order) -> Option<&str> {
+    order.opening.as_ref()?.request_id.as_deref()
 }
 
 fn user(columns: &mut Columns<'_>) -> Result<Option<User>, StoreError> {
