@@ -2,10 +2,11 @@
 //!
 //! A call that comes while no batch is in the database goes out at once. Otherwise it
 //! waits with whatever else comes, until a batch returns, whose task then takes along all
-//! that waits; or until as many wait as are out, who then go out beside them, up to
-//! `in_flight` batches at once. So a caller alone waits for nobody, a busy server batches
-//! by itself, and its batches are of one size: many small ones beside a large one would
-//! cost the database as much as the large one each.
+//! that waits; or until as many wait as a batch holds that is out, who then go out beside
+//! it, up to `in_flight` batches at once. So a caller alone waits for nobody, a busy server
+//! batches by itself, and its batches are of one size: many small ones beside a large one
+//! would each cost the database nearly what the large one does. A clock only sees to it
+//! that nobody waits long for a batch that is stuck.
 //!
 //! Nobody harms anybody: a call whose caller went away is not sent; a batch that
 //! fails for one row's sake is sent again row by row; a row that another
@@ -16,6 +17,7 @@
 //! and so is one that comes while the first in the queue has. So under any load the
 //! database works on calls whose callers are still there.
 
+mod places;
 mod queue;
 
 use super::{
@@ -25,19 +27,17 @@ use super::{
     spans::{self, BatchSpans},
 };
 use opentelemetry::trace::SpanContext;
+use places::Places;
 use queue::{Queue, Shed};
 use std::{
     fmt,
     future::Future,
     pin::pin,
-    sync::{
-        Arc, Weak,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Weak},
     time::{Duration, Instant},
 };
 use tokio::{
-    sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot},
+    sync::{Notify, OwnedSemaphorePermit, oneshot},
     task::yield_now,
 };
 
@@ -107,9 +107,7 @@ pub(super) struct Coalescer<A, B> {
 /// Where calls wait, and what they wait for.
 struct Line<A, B> {
     queue: Queue<Waiting<A, B>>,
-    in_flight: Arc<Semaphore>,
-    /// Calls of the batches that are out.
-    out: AtomicUsize,
+    places: Places,
     /// Somebody waits although there is a queue: it may take too long.
     crowded: Notify,
     instruments: BatchInstruments,
@@ -148,8 +146,7 @@ where
     {
         let line = Arc::new_cyclic(|line: &Weak<Line<A, B>>| Line {
             queue: Queue::new(limits.max_waiting, limits.max_wait),
-            in_flight: Arc::new(Semaphore::new(limits.in_flight)),
-            out: AtomicUsize::new(0),
+            places: Places::new(limits.in_flight),
             crowded: Notify::new(),
             instruments: BatchInstruments::of(kind, depth(line.clone())),
         });
@@ -210,19 +207,14 @@ where
 }
 
 impl<A, B> Line<A, B> {
-    /// Whether another batch is worth its while: no fewer wait than are out.
+    /// Whether another batch is worth its while.
     fn is_worthwhile(&self) -> bool {
-        self.queue.len() >= self.out.load(Ordering::SeqCst)
+        self.places.is_worthwhile(self.queue.len())
     }
 
     /// A place in flight, if one is free and another batch is worth its while.
     fn place(&self) -> Option<OwnedSemaphorePermit> {
-        self.is_worthwhile().then(|| self.any_place()).flatten()
-    }
-
-    /// A place in flight, if one is free.
-    fn any_place(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.in_flight).try_acquire_owned().ok()
+        self.is_worthwhile().then(|| self.places.take()).flatten()
     }
 
     /// Refuses what has waited too long.
@@ -234,22 +226,6 @@ impl<A, B> Line<A, B> {
         if refused > 0 {
             self.instruments.shed(Shed::Wait.name(), refused as u64);
         }
-    }
-}
-
-/// Calls that are counted as out.
-struct Out<'a>(&'a AtomicUsize, usize);
-
-impl<'a> Out<'a> {
-    fn count(out: &'a AtomicUsize, calls: usize) -> Self {
-        out.fetch_add(calls, Ordering::SeqCst);
-        Self(out, calls)
-    }
-}
-
-impl Drop for Out<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(self.1, Ordering::SeqCst);
     }
 }
 
@@ -308,7 +284,7 @@ where
                 line.shed();
                 if since.elapsed() >= COURTESY
                     && line.queue.len() > 0
-                    && let Some(place) = line.any_place()
+                    && let Some(place) = line.places.take()
                 {
                     tokio::spawn(Arc::clone(&self).depart(place));
                 }
@@ -321,7 +297,7 @@ where
         if batch.is_empty() {
             return;
         }
-        let out = Out::count(&self.line.out, batch.len());
+        let out = self.line.places.out(batch.len());
         self.line
             .instruments
             .sent(batch.iter().map(|waiting| waiting.arrived.elapsed()));

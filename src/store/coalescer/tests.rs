@@ -102,17 +102,24 @@ const TWO: BatchLimits = BatchLimits {
 };
 
 #[tokio::test]
-async fn a_second_batch_is_as_large_as_the_one_that_is_out() {
+async fn a_further_batch_is_as_large_as_those_that_are_out() {
     let database = Arc::new(Database::default());
-    let coalescer = doubling(&database, TWO);
-    let mut calls: Vec<_> = (1..=3).map(|number| ask(&coalescer, number)).collect();
-    database.started.notified().await;
-    // On one thread they come one after the other, before anybody's patience ends.
-    calls.extend((4..=6).map(|number| ask(&coalescer, number)));
-    database.started.notified().await;
-    assert_eq!(database.sizes(), [3, 3], "not one of 1 and one of 2");
-    database.go.notify_one();
-    database.go.notify_one();
+    let limits = BatchLimits {
+        in_flight: 3,
+        ..LIMITS
+    };
+    let coalescer = doubling(&database, limits);
+    let mut calls = Vec::new();
+    for first in [1, 4, 7] {
+        // On one thread they come one after the other, before anybody's patience ends.
+        calls.extend((first..first + 3).map(|number| ask(&coalescer, number)));
+        database.started.notified().await;
+    }
+    assert_eq!(database.sizes(), [3, 3, 3], "none of 1, and none of 6");
+    for _ in 0..3 {
+        database.go.notify_one();
+        tokio::task::yield_now().await;
+    }
     for call in calls {
         call.await.unwrap();
     }
