@@ -32,7 +32,8 @@ pub(crate) async fn issue(
     identities: &Identities,
 ) -> Result<Vec<Outcome<Result<Issue, Refusal>>>, StoreError> {
     transaction(pool, async |connection| {
-        let (locked, readings) = lock_and_read(connection, jobs, defaults).await?;
+        // Apart from what awaits them: what a batch does is not small.
+        let (locked, readings) = Box::pin(lock_and_read(connection, jobs, defaults)).await?;
         let mut taken = HashSet::new();
         let mut outcomes = Vec::with_capacity(jobs.len());
         let mut issues = Vec::new();
@@ -48,7 +49,7 @@ pub(crate) async fn issue(
             }
             outcomes.push(Outcome::Done(decided));
         }
-        for (place, at) in write(connection, issues, identities).await? {
+        for (place, at) in Box::pin(write(connection, issues, identities)).await? {
             outcomes[place] = at;
         }
         Ok(outcomes)

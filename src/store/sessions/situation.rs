@@ -252,7 +252,7 @@ async fn read(connection: &Connection, jobs: &[Job<Order>]) -> Result<Vec<Own>, 
         .collect();
     let doubts: Vec<_> = doubts
         .iter()
-        .map(|doubt| doubt.as_ref().map(|digest| digest.as_slice()))
+        .map(|doubt| doubt.as_ref().map(<[u8; 32]>::as_slice))
         .collect();
     let statement = statements::ISSUANCE_READ;
     let rows = connection
