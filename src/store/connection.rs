@@ -10,6 +10,7 @@ use super::{
     statements::{self, Statement},
 };
 use deadpool_postgres::ClientWrapper;
+use futures_util::future::try_join_all;
 use std::{
     pin::{Pin, pin},
     sync::atomic::{AtomicBool, Ordering},
@@ -96,12 +97,11 @@ impl Connection {
     }
 
     /// Prepares statements that are about to travel in one flight, so that no
-    /// preparation gets between them. Free but for the first time.
+    /// preparation gets between them. Free but for the first time, which is one flight, too:
+    /// a new connection to a distant database may not cost a call its deadline.
     pub(super) async fn prepare(&self, statements: &[Statement]) -> Result<(), StoreError> {
         if self.pool.unnamed().is_none() {
-            for statement in statements {
-                self.prepared(*statement).await?;
-            }
+            try_join_all(statements.iter().map(|one| self.prepared(*one))).await?;
         }
         Ok(())
     }
