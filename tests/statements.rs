@@ -62,3 +62,46 @@ async fn new_ids_come_from_the_gaps_when_the_identity_nears_its_end() {
         assert!(issuer.active(&login.access_token).await);
     }
 }
+
+/// COMMIT travels right behind them, before anybody counts their rows.
+#[tokio::test]
+async fn a_step_and_an_opening_do_the_whole_or_fail() {
+    let at = Deployment::start().await;
+    let issuer = at.client(&[countersign::proto::v1::Role::Issuer]).await;
+    let user = at.user().await;
+    let session = issuer.open(&user).await.session_id;
+    let client = at.database.serving_client().await;
+    for name in ["sessions/rotate", "sessions/open"] {
+        let statement = statements::ALL.iter().find(|one| one.name == name);
+        let (statement, name) = (statement.unwrap(), name.replace('/', "_"));
+        let prepare = format!("PREPARE {name} AS {}", statement.text);
+        client.batch_execute(&prepare).await.unwrap();
+    }
+    let id = "00000000-0000-0000-0000-000000000001";
+    let now = "2026-01-01 00:00:00+00";
+    let step = |version: u32| {
+        format!(
+            "EXECUTE sessions_rotate('{{{session}}}', '{{{version}}}', '{{a}}', '{{b}}', '{{{id}}}',
+                '{{{user}}}', '{{{now}}}', '{{NULL}}', '{{NULL}}')"
+        )
+    };
+    let open = |user: &str| {
+        format!(
+            "EXECUTE sessions_open('{{{id}}}', '{{{id}}}', '{{{user}}}', '{{c}}', '{{{now}}}',
+                '{{{now}}}', '{{NULL}}', '{{NULL}}', '{{NULL}}', '{{NULL}}')"
+        )
+    };
+    // The session stands at 0, and nobody is that user.
+    for fails in [step(1), open(id)] {
+        let error = client.batch_execute(&fails).await.unwrap_err();
+        let code = error.code().map(|code| code.code().to_owned());
+        assert_eq!(code.as_deref(), Some("22012"), "{fails}: {error:?}");
+    }
+    let ledger = "SELECT count(*) FROM auth.refresh_tokens";
+    let rows = async || -> i64 { at.sql.query_one(ledger, &[]).await.unwrap().get(0) };
+    assert_eq!(rows().await, 1, "what fails leaves nothing");
+    for succeeds in [step(0), open(&user)] {
+        client.batch_execute(&succeeds).await.unwrap();
+    }
+    assert_eq!(rows().await, 3);
+}

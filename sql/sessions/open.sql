@@ -1,7 +1,8 @@
 -- sessions.open
 -- Session and first ledger row of each login, and a repeated request id freed from
 -- the grant that was found to hold it. $9: explicit ids, or NULL to take the
--- identity's next. $10: the sessions of those grants, or NULL.
+-- identity's next. $10: the sessions of those grants, or NULL. COMMIT may travel behind it
+-- unseen, so it does the whole or fails: by a division by zero.
 WITH i AS MATERIALIZED (
     SELECT *
     FROM unnest(
@@ -25,11 +26,12 @@ WITH i AS MATERIALIZED (
         i.session_id, n.user_id, i.at, i.at, i.expires_at, i.user_agent, i.ip_address
     FROM i
     JOIN countersign.account n ON n.subject = i.subject AND n.subject = ANY ($3::uuid[])
-    RETURNING id, jti
+    RETURNING id
 ), ledger AS (
     INSERT INTO auth.refresh_tokens
         (instance_id, token, user_id, revoked, created_at, updated_at, parent, session_id)
     SELECT i.client_id, i.token, i.subject::text, false, i.at, i.at, NULL, i.session_id
     FROM i
 )
-SELECT id, jti FROM opened
+SELECT max(id), 1 / (count(*) = cardinality($1::uuid[]))::int
+FROM opened

@@ -4,19 +4,40 @@
 //! Written field by field, where the lengths of what is nested are known at once: some thirty
 //! texts, of which nothing but the bytes on the wire is ever needed.
 
-use super::{
-    Options,
-    headers::{Headers, IdentityHeaders},
-    message::AppendAction,
-};
+use super::{Options, headers::Headers, message::AppendAction};
 use crate::domain::introspection::Description;
-use prost::encoding::{
-    WireType, bool as boolean, double, encode_key, encode_varint, encoded_len_varint,
+use prost::{
+    bytes::{Bytes, BytesMut},
+    encoding::{WireType, bool as boolean, double, encode_key, encode_varint, encoded_len_varint},
 };
 use uuid::Uuid;
 
-/// Room for most; a longer one grows.
-const BYTES: usize = 768;
+/// Room for most answers; a longer one grows.
+const BYTES: usize = 1280;
+
+/// What stands on the wire: an `envoy.service.auth.v3.OkHttpResponse`, and the
+/// `google.protobuf.Struct` that Envoy keeps in the namespace of its filter.
+pub(super) struct Allowance {
+    pub(super) response: Bytes,
+    pub(super) metadata: Bytes,
+}
+
+/// What lets a request through; `identity`: nobody's, if there is none.
+pub(super) fn allowance(
+    identity: Option<&Identity<'_>>,
+    headers: Headers<'_>,
+    options: &Options,
+    nonce: Option<&str>,
+) -> Allowance {
+    let mut out = BytesMut::with_capacity(BYTES);
+    response(&mut out, identity, headers, options, nonce);
+    let response = out.split().freeze();
+    metadata(&mut out, identity);
+    Allowance {
+        response,
+        metadata: out.freeze(),
+    }
+}
 
 /// Whose request it is: each text that is needed twice.
 pub(super) struct Identity<'t> {
@@ -51,87 +72,76 @@ impl<'t> Identity<'t> {
         }
     }
 
-    /// The headers that tell it, with their values.
-    fn told<'a>(&'a self, names: &'a IdentityHeaders) -> impl Iterator<Item = (&'a str, &'a [u8])> {
-        let optional = |id: &'a Option<Id>| id.as_ref().map_or(&[][..], |id| id);
-        let told = [
-            (&names.client_id, &self.client_id[..]),
-            (&names.scopes, self.scopes.as_bytes()),
-            (&names.expires_at, self.expires_at.as_bytes()),
-            (&names.subject, optional(&self.subject)),
-            (&names.session_id, optional(&self.session_id)),
-            (&names.token_id, optional(&self.token_id)),
-        ];
-        let told = told.into_iter().map(|(name, value)| (name.as_str(), value));
-        // Envoy would drop an empty value, and keep what came from outside.
-        told.filter(|(_, value)| !value.is_empty())
+    /// The values of the headers that tell it, as [`IdentityHeaders::all`] orders their names;
+    /// an empty one is not set: Envoy would drop it, and keep what came from outside.
+    fn told(&self) -> [&[u8]; 6] {
+        fn optional(id: Option<&Id>) -> &[u8] {
+            id.map_or(&[], |id| id)
+        }
+        [
+            optional(self.subject.as_ref()),
+            &self.client_id,
+            self.scopes.as_bytes(),
+            optional(self.session_id.as_ref()),
+            optional(self.token_id.as_ref()),
+            self.expires_at.as_bytes(),
+        ]
     }
 }
 
-/// An `envoy.service.auth.v3.OkHttpResponse`; `identity`: nobody's, if there is none.
-pub(super) fn response(
+fn response(
+    out: &mut BytesMut,
     identity: Option<&Identity<'_>>,
     headers: Headers<'_>,
     options: &Options,
     nonce: Option<&str>,
-) -> Vec<u8> {
+) {
     const HEADERS: u32 = 2;
     const HEADERS_TO_REMOVE: u32 = 5;
     const RESPONSE_HEADERS_TO_ADD: u32 = 6;
-    let told = identity.into_iter();
-    let told = || {
-        told.clone()
-            .flat_map(|identity| identity.told(&options.headers))
-    };
-    let mut out = Vec::with_capacity(BYTES);
-    for (name, value) in told() {
-        header(&mut out, HEADERS, name, value);
+    let told = identity.map_or([&[][..]; 6], Identity::told);
+    for (name, value) in options.headers.all().into_iter().zip(told) {
+        if !value.is_empty() {
+            header(out, HEADERS, name, value);
+        }
     }
-    let set = |name: &[u8]| told().any(|(own, _)| own.as_bytes().eq_ignore_ascii_case(name));
-    for name in options.headers.strays(headers, set) {
-        text(&mut out, HEADERS_TO_REMOVE, name);
-    }
+    let set = told.map(|value| !value.is_empty());
+    options.headers.strays(headers, set, |name| {
+        text(out, HEADERS_TO_REMOVE, name);
+    });
     if !options.keep_token {
         for name in ["authorization", "dpop"] {
-            text(&mut out, HEADERS_TO_REMOVE, name.as_bytes());
+            text(out, HEADERS_TO_REMOVE, name.as_bytes());
         }
     }
     if let Some(nonce) = nonce {
-        header(
-            &mut out,
-            RESPONSE_HEADERS_TO_ADD,
-            "dpop-nonce",
-            nonce.as_bytes(),
-        );
+        let value = nonce.as_bytes();
+        header(out, RESPONSE_HEADERS_TO_ADD, "dpop-nonce", value);
     }
-    out
 }
 
-/// A `google.protobuf.Struct`, which Envoy keeps in the namespace of its filter.
-pub(super) fn metadata(identity: Option<&Identity<'_>>) -> Vec<u8> {
-    let mut out = Vec::with_capacity(BYTES);
-    truth(&mut out, "anonymous", identity.is_none());
+fn metadata(out: &mut BytesMut, identity: Option<&Identity<'_>>) {
+    truth(out, "anonymous", identity.is_none());
     let Some(identity) = identity else {
-        return out;
+        return;
     };
     let token = identity.token;
-    word(&mut out, "client_id", &identity.client_id);
-    list(&mut out, "scopes", token.scopes.as_slice());
-    list(&mut out, "audience", token.audience.as_slice());
+    word(out, "client_id", &identity.client_id);
+    list(out, "scopes", token.scopes.as_slice());
+    list(out, "audience", token.audience.as_slice());
     let end = token.expires_at.timestamp();
     #[expect(clippy::cast_precision_loss, reason = "exact for 285 million years")]
-    number(&mut out, "expires_at", end as f64);
-    truth(&mut out, "dpop", token.dpop_jkt.is_some());
+    number(out, "expires_at", end as f64);
+    truth(out, "dpop", token.dpop_jkt.is_some());
     for (name, id) in [
         ("subject", &identity.subject),
         ("session_id", &identity.session_id),
         ("token_id", &identity.token_id),
     ] {
         if let Some(id) = id {
-            word(&mut out, name, id);
+            word(out, name, id);
         }
     }
-    out
 }
 
 /// The bytes of a field whose number is below 16 and whose content has this length.
@@ -140,18 +150,18 @@ fn field_bytes(length: usize) -> usize {
 }
 
 /// What stands before a content of this length.
-fn begin(out: &mut Vec<u8>, field: u32, length: usize) {
+fn begin(out: &mut BytesMut, field: u32, length: usize) {
     encode_key(field, WireType::LengthDelimited, out);
     encode_varint(length as u64, out);
 }
 
-fn text(out: &mut Vec<u8>, field: u32, text: &[u8]) {
+fn text(out: &mut BytesMut, field: u32, text: &[u8]) {
     begin(out, field, text.len());
     out.extend_from_slice(text);
 }
 
 /// A `HeaderValueOption`: whatever has that name is overwritten.
-fn header(out: &mut Vec<u8>, field: u32, name: &str, value: &[u8]) {
+fn header(out: &mut BytesMut, field: u32, name: &str, value: &[u8]) {
     const ACTION_BYTES: usize = 2;
     let header = field_bytes(name.len()) + field_bytes(value.len());
     begin(out, field, field_bytes(header) + ACTION_BYTES);
@@ -163,28 +173,28 @@ fn header(out: &mut Vec<u8>, field: u32, name: &str, value: &[u8]) {
 }
 
 /// What stands before an entry's value of this length.
-fn entry(out: &mut Vec<u8>, name: &str, value: usize) {
+fn entry(out: &mut BytesMut, name: &str, value: usize) {
     begin(out, 1, field_bytes(name.len()) + field_bytes(value));
     text(out, 1, name.as_bytes());
     begin(out, 2, value);
 }
 
-fn number(out: &mut Vec<u8>, name: &str, value: f64) {
+fn number(out: &mut BytesMut, name: &str, value: f64) {
     entry(out, name, double::encoded_len(2, &value));
     double::encode(2, &value, out);
 }
 
-fn word(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+fn word(out: &mut BytesMut, name: &str, value: &[u8]) {
     entry(out, name, field_bytes(value.len()));
     text(out, 3, value);
 }
 
-fn truth(out: &mut Vec<u8>, name: &str, value: bool) {
+fn truth(out: &mut BytesMut, name: &str, value: bool) {
     entry(out, name, boolean::encoded_len(4, &value));
     boolean::encode(4, &value, out);
 }
 
-fn list(out: &mut Vec<u8>, name: &str, words: &[String]) {
+fn list(out: &mut BytesMut, name: &str, words: &[String]) {
     let value = |word: &String| field_bytes(word.len());
     let list = words.iter().map(|word| field_bytes(value(word))).sum();
     entry(out, name, field_bytes(list));

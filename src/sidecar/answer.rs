@@ -3,7 +3,7 @@
 
 use super::{
     Options,
-    allowance::{self, Identity},
+    allowance::{Identity, allowance},
     credentials::{Credentials, Problem},
     decision::{Denial, Doubt},
     headers::Headers,
@@ -25,12 +25,11 @@ pub(super) fn allow(
     nonce: Option<&str>,
 ) -> CheckResponse {
     let identity = token.map(Identity::of);
-    let identity = identity.as_ref();
-    let ok = allowance::response(identity, headers, options, nonce);
+    let allowance = allowance(identity.as_ref(), headers, options, nonce);
     CheckResponse {
         status: Some(status(Code::Ok)),
-        dynamic_metadata: allowance::metadata(identity).into(),
-        http_response: Some(HttpResponse::Ok(ok.into())),
+        dynamic_metadata: allowance.metadata,
+        http_response: Some(HttpResponse::Ok(allowance.response)),
     }
 }
 

@@ -70,24 +70,36 @@ impl IdentityHeaders {
         ]
     }
 
-    /// What of a request's headers could be taken for ours and is to go: those of our names that
-    /// `set` does not overwrite, and every other spelling, since servers behind a gateway
+    /// Tells `remove` what of a request's headers could be taken for ours and is to go: those of
+    /// our names that are not `set`, and every other spelling, since servers behind a gateway
     /// (CGI, WSGI) take `_` for `-`.
     pub(super) fn strays<'a>(
         &'a self,
         headers: Headers<'a>,
-        set: impl Fn(&[u8]) -> bool,
-    ) -> Vec<&'a [u8]> {
+        set: [bool; 6],
+        mut remove: impl FnMut(&'a [u8]),
+    ) {
         let own = self.all().map(str::as_bytes);
         // What is not set must not come from elsewhere either, a list of headers or not.
-        let mut strays: Vec<_> = own.into_iter().filter(|own| !set(own)).collect();
-        for name in headers.each().map(|header| &header.key[..]) {
-            let ours = own.iter().any(|own| alike(own, name));
-            if ours && !set(name) && !strays.contains(&name) {
-                strays.push(name);
+        for (own, set) in own.into_iter().zip(set) {
+            if !set {
+                remove(own);
             }
         }
-        strays
+        let mut strays: Vec<&[u8]> = Vec::new();
+        for name in headers.each().map(|header| &header.key[..]) {
+            let ours = own.iter().any(|own| alike(own, name));
+            // What is set overwrites its own name in either case.
+            let dealt_with = || {
+                own.iter()
+                    .zip(set)
+                    .any(|(own, set)| *own == name || (set && own.eq_ignore_ascii_case(name)))
+            };
+            if ours && !dealt_with() && !strays.contains(&name) {
+                strays.push(name);
+                remove(name);
+            }
+        }
     }
 }
 
@@ -143,19 +155,25 @@ pub(super) mod tests {
     fn every_spelling_of_ours_goes_and_what_is_set_is_never_listed() {
         let headers = [
             ("x-countersign-subject", "me"),
+            ("X-Countersign-Subject", "me"),
             ("X_Countersign_Subject", "me"),
             ("x-countersign_client-id", "me"),
             ("x.countersign.scopes", "all"),
             ("x-countersign-session-id", "mine"),
+            ("X-Countersign-Session-Id", "mine"),
+            ("X_Countersign_Subject", "me again"),
             ("x-other", ""),
         ];
         let headers = headers.map(|(name, value)| header(name, value));
         let own = ours();
-        let set = [&own.subject, &own.client_id, &own.scopes];
-        let set = |name: &[u8]| set.iter().any(|own| own.as_bytes() == name);
-        let strays = own.strays(Headers::of(&headers), set);
-        let strays = strays.iter().map(|name| std::str::from_utf8(name).unwrap());
-        let strays: Vec<_> = strays.collect();
+        let set = own.all().map(|name| {
+            let set = [&own.subject, &own.client_id, &own.scopes];
+            set.iter().any(|own| *own == name)
+        });
+        let mut strays = Vec::new();
+        own.strays(Headers::of(&headers), set, |name| {
+            strays.push(std::str::from_utf8(name).unwrap());
+        });
         assert_eq!(
             strays,
             [
@@ -165,6 +183,7 @@ pub(super) mod tests {
                 "X_Countersign_Subject",
                 "x-countersign_client-id",
                 "x.countersign.scopes",
+                "X-Countersign-Session-Id",
             ]
         );
     }

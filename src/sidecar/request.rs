@@ -59,7 +59,7 @@ impl<'a> Asked<'a> {
             })?;
             said.push((key, value));
         }
-        default.of_route(said)
+        default.of_route(&said)
     }
 }
 

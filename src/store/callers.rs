@@ -6,6 +6,7 @@ use crate::domain::{
     terms::Audience,
 };
 use std::collections::HashMap;
+use uuid::Uuid;
 
 /// The callers of a batch whose proofs are known and live.
 pub(super) struct Callers(HashMap<Credentials, Caller>);
@@ -17,44 +18,73 @@ impl Callers {
     }
 }
 
+/// The distinct callers of a batch, as the parameters of a statement.
+#[derive(Default)]
+pub(super) struct Asking<'a> {
+    distinct: Vec<&'a Credentials>,
+    pub(super) ids: Vec<Uuid>,
+    pub(super) digests: Vec<Option<&'a [u8]>>,
+    pub(super) identities: Vec<Option<String>>,
+}
+
+impl<'a> Asking<'a> {
+    pub(super) fn of(credentials: impl Iterator<Item = &'a Credentials>) -> Self {
+        let mut distinct: Vec<&Credentials> = Vec::new();
+        for one in credentials {
+            if !distinct.contains(&one) {
+                distinct.push(one);
+            }
+        }
+        let digest = |one: &&'a Credentials| one.secret.as_ref().map(|own| own.0.as_slice());
+        let identity = |one: &&Credentials| one.identity.as_ref().map(ToString::to_string);
+        Self {
+            ids: distinct.iter().map(|one| one.client_id).collect(),
+            digests: distinct.iter().map(digest).collect(),
+            identities: distinct.iter().map(identity).collect(),
+            distinct,
+        }
+    }
+
+    /// Those whose rows came, each with its place among them.
+    pub(super) fn known(&self, rows: Vec<(usize, Caller)>) -> Callers {
+        let rows = rows.into_iter();
+        Callers(
+            rows.map(|(place, caller)| (self.distinct[place].clone(), caller))
+                .collect(),
+        )
+    }
+}
+
 /// Reads each distinct caller of a batch once.
 pub(super) async fn standing<'a>(
     connection: &Connection,
     credentials: impl Iterator<Item = &'a Credentials>,
 ) -> Result<Callers, StoreError> {
-    let mut distinct: Vec<&Credentials> = Vec::new();
-    for one in credentials {
-        if !distinct.contains(&one) {
-            distinct.push(one);
-        }
-    }
-    let ids: Vec<_> = distinct.iter().map(|one| one.client_id).collect();
-    let digests: Vec<Option<&[u8]>> = distinct
-        .iter()
-        .map(|one| one.secret.as_ref().map(|digest| digest.0.as_slice()))
-        .collect();
-    let identities: Vec<_> = distinct
-        .iter()
-        .map(|one| one.identity.as_ref().map(ToString::to_string))
-        .collect();
+    let asking = Asking::of(credentials);
     let statement = statements::CALLERS_STANDING;
     let rows = connection
-        .query(statement, &[&ids, &digests, &identities])
+        .query(
+            statement,
+            &[&asking.ids, &asking.digests, &asking.identities],
+        )
         .await?;
-    let mut known = HashMap::with_capacity(rows.len());
+    let mut known = Vec::with_capacity(rows.len());
     for row in &rows {
         let mut columns = Columns::of(row, statement.name);
-        let place = columns.place()?;
-        let caller = Caller {
-            client_id: columns.take()?,
-            roles: roles(&mut columns)?,
-            disabled_at: columns.take()?,
-            introspection_audience: Audience::trusted(columns.take()?),
-            identity_of: columns.take()?,
-        };
-        known.insert((*distinct[place]).clone(), caller);
+        known.push((columns.place()?, caller(&mut columns)?));
     }
-    Ok(Callers(known))
+    Ok(asking.known(known))
+}
+
+/// The next five columns: what is known of a caller.
+pub(super) fn caller(columns: &mut Columns<'_>) -> Result<Caller, StoreError> {
+    Ok(Caller {
+        client_id: columns.take()?,
+        roles: roles(columns)?,
+        disabled_at: columns.take()?,
+        introspection_audience: Audience::trusted(columns.take()?),
+        identity_of: columns.take()?,
+    })
 }
 
 /// The next column, which names roles.

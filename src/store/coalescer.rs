@@ -1,6 +1,7 @@
 //! Gathers concurrent calls of one kind into batches, without a timer.
 //!
-//! A call that comes while no batch is in the database goes out at once. Otherwise it
+//! A call that comes while no batch is in the database goes out at once, or with those who
+//! can ask at the same moment where the batch before it was of several. Otherwise it
 //! waits with whatever else comes, until a batch returns, whose task then takes along all
 //! that waits; or until as many wait as a batch holds that is out, who then go out beside
 //! it, up to `in_flight` batches at once. So a caller alone waits for nobody, a busy server
@@ -247,13 +248,16 @@ where
     /// Sends one batch after the other from this place, as long as anything waits.
     async fn depart(self: Arc<Self>, mut place: OwnedSemaphorePermit) {
         loop {
-            // Whatever can run runs first: those who are just about to ask come along.
-            yield_now().await;
+            // Whatever can run runs first: those who are just about to ask come along. Where
+            // callers come one at a time that would only wake an idle thread.
+            if !self.line.places.alone() {
+                yield_now().await;
+            }
             self.line.shed();
             let batch = self.line.queue.take(self.max_calls);
             if !batch.is_empty() {
                 self.send(batch).await;
-                if self.line.is_worthwhile() {
+                if self.line.queue.len() > 0 && self.line.is_worthwhile() {
                     continue;
                 }
             }

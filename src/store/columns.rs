@@ -85,6 +85,24 @@ impl<'r> Columns<'r> {
         usize::try_from(ord - 1).map_err(|_| self.corrupt())
     }
 
+    /// The place of the ask that this row answers, where rows of two kinds come from one
+    /// statement: the second kind counts below 0.
+    pub(super) fn place_of_two(&mut self) -> Result<Kind, StoreError> {
+        let ord: i64 = self.take()?;
+        let place = usize::try_from(ord.unsigned_abs()).ok();
+        let place = place.and_then(|place| place.checked_sub(1));
+        let place = place.ok_or_else(|| self.corrupt())?;
+        Ok(match ord {
+            1.. => Kind::First(place),
+            _ => Kind::Second(place),
+        })
+    }
+
+    /// Passes over columns that are the other kind's.
+    pub(super) fn pass(&mut self, columns: usize) {
+        self.at += columns;
+    }
+
     /// The error that the column just taken makes no sense.
     pub(super) fn corrupt(&self) -> StoreError {
         StoreError::Corrupt {
@@ -93,6 +111,12 @@ impl<'r> Columns<'r> {
             source: None,
         }
     }
+}
+
+/// Of which of two kinds a row is, and the place of its ask, counted from 0.
+pub(super) enum Kind {
+    First(usize),
+    Second(usize),
 }
 
 /// How many different lists of terms a batch remembers.

@@ -1,7 +1,8 @@
 //! `public.oauth_access_tokens`.
 
 use super::{
-    columns::{Columns, KnownTerms},
+    callers::{self, Asking, Callers},
+    columns::{Columns, Kind, KnownTerms},
     connection::Connection,
     error::StoreError,
     expect, statements,
@@ -82,25 +83,40 @@ pub(super) async fn insert(
     expect(statements::TOKENS_INSERT, changed, tokens.len())
 }
 
-/// Reads everything that decides about access tokens; in the order of the digests.
+/// The columns of a token in `tokens.read`, behind its place.
+const TOKEN_COLUMNS: usize = 26;
+
+/// Reads everything that decides about access tokens, in the order of the digests; and, by the
+/// same statement, what is known of who asks.
 pub(super) async fn read(
     connection: &Connection,
     digests: &[&[u8]],
+    asking: &Asking<'_>,
     idle_timeout: Duration,
-) -> Result<Vec<Option<AccessRecord>>, StoreError> {
-    let mut records: Vec<Option<AccessRecord>> = digests.iter().map(|_| None).collect();
-    if digests.is_empty() {
-        return Ok(records);
-    }
+) -> Result<(Vec<Option<AccessRecord>>, Callers), StoreError> {
     let statement = statements::TOKENS_READ;
-    let rows = connection.query(statement, &[&digests]).await?;
+    let rows = connection
+        .query(
+            statement,
+            &[&digests, &asking.ids, &asking.digests, &asking.identities],
+        )
+        .await?;
+    let mut records: Vec<Option<AccessRecord>> = digests.iter().map(|_| None).collect();
+    let mut callers = Vec::new();
     let mut known = Known::default();
     for row in &rows {
         let mut columns = Columns::of(row, statement.name);
-        let place = columns.place()?;
-        records[place] = Some(record(&mut columns, &mut known, idle_timeout)?);
+        match columns.place_of_two()? {
+            Kind::First(place) => {
+                records[place] = Some(record(&mut columns, &mut known, idle_timeout)?);
+            }
+            Kind::Second(place) => {
+                columns.pass(TOKEN_COLUMNS);
+                callers.push((place, callers::caller(&mut columns)?));
+            }
+        }
     }
-    Ok(records)
+    Ok((records, asking.known(callers)))
 }
 
 /// The lists of terms that an answer has brought so far.

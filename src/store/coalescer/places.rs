@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicUsize, Ordering},
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -12,6 +12,8 @@ pub(super) struct Places {
     free: Arc<Semaphore>,
     batches: AtomicUsize,
     calls: AtomicUsize,
+    /// The last batch that went out was of one call.
+    alone: AtomicBool,
 }
 
 impl Places {
@@ -21,7 +23,13 @@ impl Places {
             free: Arc::new(Semaphore::new(in_flight)),
             batches: AtomicUsize::new(0),
             calls: AtomicUsize::new(0),
+            alone: AtomicBool::new(false),
         }
+    }
+
+    /// Whether the last batch was of one call: as far as is known, callers come one at a time.
+    pub(super) fn alone(&self) -> bool {
+        self.alone.load(Ordering::Relaxed)
     }
 
     /// A place, if one is free.
@@ -42,6 +50,7 @@ impl Places {
     pub(super) fn out(&self, calls: usize) -> Out<'_> {
         self.calls.fetch_add(calls, Ordering::SeqCst);
         self.batches.fetch_add(1, Ordering::SeqCst);
+        self.alone.store(calls == 1, Ordering::Relaxed);
         Out {
             places: self,
             calls,
@@ -71,6 +80,7 @@ mod tests {
         let places = Places::new(8);
         assert!(places.is_worthwhile(0), "none is out");
         let first = places.out(6);
+        assert!(!places.alone());
         assert!(!places.is_worthwhile(5));
         assert!(places.is_worthwhile(6));
         let second = places.out(2);
@@ -80,5 +90,7 @@ mod tests {
         assert!(places.is_worthwhile(2) && !places.is_worthwhile(1));
         drop(second);
         assert!(places.is_worthwhile(0));
+        drop(places.out(1));
+        assert!(places.alone());
     }
 }

@@ -11,7 +11,7 @@ use crate::domain::{
 };
 use crate::store::pool::Pool;
 use crate::store::{
-    callers,
+    callers::Asking,
     coalescer::{Job, Outcome},
     connection::Connection,
     error::StoreError,
@@ -48,19 +48,12 @@ pub(crate) async fn introspect(
         })
         .collect();
     connection
-        .prepare(&[
-            statements::TOKENS_READ,
-            statements::SESSIONS_READ,
-            statements::CALLERS_STANDING,
-        ])
+        .prepare(&[statements::TOKENS_READ, statements::SESSIONS_READ])
         .await?;
-    let (access, families, callers) = futures_util::try_join!(
-        tokens::read(&connection, &digests, defaults.idle_timeout),
+    let asking = Asking::of(jobs.iter().map(|job| &job.ask.claim.credentials));
+    let ((access, callers), families) = futures_util::try_join!(
+        tokens::read(&connection, &digests, &asking, defaults.idle_timeout),
         read::read(&connection, &families, defaults),
-        callers::standing(
-            &connection,
-            jobs.iter().map(|job| &job.ask.claim.credentials)
-        ),
     )?;
     let (mut access, mut families) = (access.into_iter(), families.into_iter());
     let mut findings: Vec<_> = jobs

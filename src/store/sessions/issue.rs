@@ -133,20 +133,17 @@ async fn write(
         .iter()
         .map(|(_, order, issue)| new_token(order, issue));
     let new = new.collect();
-    if issues.iter().all(|(_, order, _)| order.opening.is_none()) {
-        connection
-            .commit_with(
-                &[statements::TOKENS_INSERT],
-                tokens::insert(connection, new),
-            )
-            .await?;
-    } else {
-        connection.prepare(&[statements::TOKENS_INSERT]).await?;
+    let ids = open::ids(connection, &issues, identities).await?;
+    let [open, grant] = open::STATEMENTS;
+    let write = Box::pin(async {
         futures_util::try_join!(
-            open::open(connection, &issues, identities),
+            open::open(connection, &issues, ids, identities),
             tokens::insert(connection, new),
-        )?;
-    }
+        )
+    });
+    connection
+        .commit_with(&[open, grant, statements::TOKENS_INSERT], write)
+        .await?;
     Ok(again)
 }
 

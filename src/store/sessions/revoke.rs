@@ -16,7 +16,7 @@ use crate::domain::{
 };
 use crate::store::pool::Pool;
 use crate::store::{
-    callers,
+    callers::{self, Asking},
     coalescer::{Job, Outcome},
     connection::{Connection, transaction},
     error::StoreError,
@@ -133,12 +133,17 @@ async fn access_records(
         .iter()
         .map(|(_, digest)| digest.0.as_slice())
         .collect();
-    connection.prepare(&[statements::TOKENS_READ]).await?;
-    let ((), found) = futures_util::try_join!(
-        connection.begin(),
-        tokens::read(connection, &digests, defaults.idle_timeout),
-    )?;
     let mut records: Vec<Option<AccessRecord>> = jobs.iter().map(|_| None).collect();
+    if digests.is_empty() {
+        connection.begin().await?;
+        return Ok(records);
+    }
+    connection.prepare(&[statements::TOKENS_READ]).await?;
+    let nobody = Asking::default();
+    let ((), (found, _)) = futures_util::try_join!(
+        connection.begin(),
+        tokens::read(connection, &digests, &nobody, defaults.idle_timeout),
+    )?;
     for ((at, _), record) in named.iter().zip(found) {
         records[*at] = record;
     }
