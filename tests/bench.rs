@@ -152,7 +152,9 @@ async fn every_row_is_measured_without_an_error_and_nothing_is_left() {
         alone["introspect_p50_us"].as_f64().unwrap() > 0.0,
         "{alone}"
     );
-    assert!(alone["ratio"].as_f64().unwrap() > 0.0, "{alone}");
+    for ratio in ["ratio", "ratio_of_read"] {
+        assert!(alone[ratio].as_f64().unwrap() > 0.0, "{alone}");
+    }
     let svg = fs::read_to_string(plot).unwrap();
     for words in ["<svg", "introspect p99", "rotate p50"] {
         assert!(svg.contains(words), "{words}");

@@ -186,10 +186,10 @@ impl Alone {
         median_of(self.medians(name)?)
     }
 
-    /// Introspect's median latency over those of pg-select and echo together.
-    pub fn ratio(&self) -> Option<Ratio> {
-        let (select, echo) = (self.medians("pg-select")?, self.medians("echo")?);
-        let both: Vec<_> = select.iter().zip(&echo).map(|(a, b)| a + b).collect();
+    /// Introspect's median latency over those of a lookup and echo together.
+    pub fn ratio(&self, lookup: &str) -> Option<Ratio> {
+        let (lookup, echo) = (self.medians(lookup)?, self.medians("echo")?);
+        let both: Vec<_> = lookup.iter().zip(&echo).map(|(a, b)| a + b).collect();
         Ratio::of(&self.medians("introspect")?, &both)
     }
 
@@ -201,13 +201,18 @@ impl Alone {
 
     fn json(&self) -> Value {
         let p50 = |name: &str| self.p50_us(name).map(rounded);
+        let (ratio, of_read) = (self.ratio("pg-select"), self.ratio("pg-read"));
         json!({
             "echo_p50_us": p50("echo"),
             "pg_select_p50_us": p50("pg-select"),
+            "pg_read_p50_us": p50("pg-read"),
             "introspect_p50_us": p50("introspect"),
-            "ratio": self.ratio().map(|ratio| rounded(ratio.median)),
-            "ratio_min": self.ratio().map(|ratio| rounded(ratio.min)),
-            "ratio_max": self.ratio().map(|ratio| rounded(ratio.max)),
+            "ratio": ratio.map(|ratio| rounded(ratio.median)),
+            "ratio_min": ratio.map(|ratio| rounded(ratio.min)),
+            "ratio_max": ratio.map(|ratio| rounded(ratio.max)),
+            "ratio_of_read": of_read.map(|ratio| rounded(ratio.median)),
+            "ratio_of_read_min": of_read.map(|ratio| rounded(ratio.min)),
+            "ratio_of_read_max": of_read.map(|ratio| rounded(ratio.max)),
         })
     }
 }

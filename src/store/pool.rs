@@ -10,7 +10,7 @@ use super::{
 };
 use deadpool::{
     Runtime,
-    managed::{self, Metrics, PoolError, RecycleError, RecycleResult, TimeoutType},
+    managed::{self, Metrics, PoolError, QueueMode, RecycleError, RecycleResult, TimeoutType},
 };
 use deadpool_postgres::ClientWrapper;
 use std::{
@@ -231,6 +231,9 @@ pub(super) fn open(options: PoolOptions) -> Result<Pool, StoreError> {
     };
     managed::Pool::builder(manager)
         .max_size(options.connections)
+        // What came back last goes out first: its backend's caches are warm, while connections
+        // in turn make each backend a cold one. Keepalives hold those that stand idle.
+        .queue_mode(QueueMode::Lifo)
         .wait_timeout(Some(options.acquire_timeout))
         .runtime(Runtime::Tokio1)
         .build()

@@ -16,7 +16,7 @@ const OPENING_LIMIT: Duration = Duration::from_mins(2);
 /// Revocations a second that are prepared for, until one was seen.
 const REVOCATIONS: f64 = 4000.0;
 /// The rows that one caller runs alone.
-const ALONE: [&str; 3] = ["echo", "pg-select", "introspect"];
+const ALONE: [&str; 4] = ["echo", "pg-select", "pg-read", "introspect"];
 /// Loads of the plot, in parts of what the closed loop reached.
 const LOADS: [f64; 8] = [0.1, 0.25, 0.4, 0.55, 0.7, 0.8, 0.9, 1.0];
 /// The rows that are plotted where they ran.

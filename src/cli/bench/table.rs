@@ -151,20 +151,23 @@ fn one_alone(text: &mut String, alone: &Alone) {
     line(
         text,
         &format!(
-            "\none caller alone, p50: echo {} µs, pg-select {} µs, introspect {} µs",
+            "\none caller alone, p50: echo {} µs, pg-select {} µs, pg-read {} µs, introspect {} µs",
             p50("echo"),
             p50("pg-select"),
+            p50("pg-read"),
             p50("introspect"),
         ),
     );
-    if let Some(ratio) = alone.ratio() {
-        line(
-            text,
-            &format!(
-                "introspect over pg-select and echo together: {:.2} ({:.2}–{:.2})",
-                ratio.median, ratio.min, ratio.max
-            ),
-        );
+    for lookup in ["pg-select", "pg-read"] {
+        if let Some(ratio) = alone.ratio(lookup) {
+            line(
+                text,
+                &format!(
+                    "introspect over {lookup} and echo together: {:.2} ({:.2}–{:.2})",
+                    ratio.median, ratio.min, ratio.max
+                ),
+            );
+        }
     }
 }
 
