@@ -126,3 +126,28 @@ impl<T> Queue<T> {
         self.state().closed
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_queue_is_bounded_in_length_and_in_time() {
+        let queue = Queue::new(2, Duration::from_millis(50));
+        assert_eq!(queue.push(1), Ok(()));
+        assert_eq!(queue.push(2), Ok(()));
+        assert_eq!(queue.push(3), Err(Shed::Length));
+        assert!(queue.overdue().is_empty());
+        std::thread::sleep(Duration::from_millis(60));
+        assert_eq!(queue.take(1), [1]);
+        assert_eq!(
+            queue.push(3),
+            Err(Shed::Wait),
+            "behind one that has waited too long"
+        );
+        queue.put_back(4);
+        assert_eq!(queue.overdue(), [2]);
+        assert_eq!(queue.push(5), Ok(()));
+        assert_eq!(queue.take(9), [4, 5]);
+    }
+}

@@ -95,6 +95,33 @@ async fn those_who_ask_together_go_out_together() {
     assert_eq!(database.sizes(), [3]);
 }
 
+/// Two calls, the second of a caller who is about to ask when the first one's batch could go.
+fn ask_in_turn(coalescer: &Arc<Coalescer<u32, u32>>) -> [tokio::task::JoinHandle<u32>; 2] {
+    let first = ask(coalescer, 1);
+    let coalescer = Arc::clone(coalescer);
+    let second = tokio::spawn(async move { ask(&coalescer, 2).await.unwrap() });
+    [first, second]
+}
+
+#[tokio::test]
+async fn those_who_are_about_to_ask_come_along_unless_callers_come_one_at_a_time() {
+    let database = Arc::new(Database::default());
+    let coalescer = doubling(&database, LIMITS);
+    let done = async |calls: Vec<tokio::task::JoinHandle<u32>>| {
+        let mut all = pin!(futures_util::future::try_join_all(calls));
+        loop {
+            tokio::select! {
+                answers = &mut all => break drop(answers.unwrap()),
+                () = database.started.notified() => database.go.notify_one(),
+            }
+        }
+    };
+    done(ask_in_turn(&coalescer).into()).await;
+    done(vec![ask(&coalescer, 3)]).await;
+    done(ask_in_turn(&coalescer).into()).await;
+    assert_eq!(database.sizes(), [2, 1, 1, 1]);
+}
+
 /// Two may be out at once.
 const TWO: BatchLimits = BatchLimits {
     in_flight: 2,
@@ -339,26 +366,6 @@ async fn nobody_is_left_behind_when_a_place_is_freed() {
     for caller in callers.collect::<Vec<_>>() {
         caller.await.unwrap();
     }
-}
-
-#[test]
-fn a_queue_is_bounded_in_length_and_in_time() {
-    let queue = Queue::new(2, Duration::from_millis(50));
-    assert_eq!(queue.push(1), Ok(()));
-    assert_eq!(queue.push(2), Ok(()));
-    assert_eq!(queue.push(3), Err(Shed::Length));
-    assert!(queue.overdue().is_empty());
-    std::thread::sleep(Duration::from_millis(60));
-    assert_eq!(queue.take(1), [1]);
-    assert_eq!(
-        queue.push(3),
-        Err(Shed::Wait),
-        "behind one that has waited too long"
-    );
-    queue.put_back(4);
-    assert_eq!(queue.overdue(), [2]);
-    assert_eq!(queue.push(5), Ok(()));
-    assert_eq!(queue.take(9), [4, 5]);
 }
 
 #[tokio::test]
