@@ -1,7 +1,7 @@
 -- tokens.read
 -- Everything that decides about access tokens of ours ($1), and about who asks ($2 to $4, as
--- in callers.standing): one statement costs half of what two do. An unknown token, and a
--- caller who is none, has no row. A caller's row counts below 0, and a token's above.
+-- in callers.standing): one statement to send and to answer instead of two. An unknown token,
+-- and a caller who is none, has no row. A caller's row counts below 0, and a token's above.
 -- A session id that is no uuid counts as a session that has ended. It is looked at as
 -- bytes: as text, or by a regular expression, it would cost as much as the rest.
 SELECT
