@@ -11,8 +11,16 @@ use prost::{
     Message,
     bytes::{BufMut as _, Bytes, BytesMut},
 };
-use std::{fmt, io, time::Duration};
-use tokio::net::TcpStream;
+use std::{
+    fmt, io,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
 use tonic::Status;
 use tonic_types::StatusExt as _;
 
@@ -71,7 +79,7 @@ impl Wire {
             let (line, connection) = h2::client::Builder::new()
                 .initial_window_size(STREAM_WINDOW)
                 .initial_connection_window_size(CONNECTION_WINDOW)
-                .handshake::<_, Bytes>(stream)
+                .handshake::<_, Bytes>(Together(stream))
                 .await?;
             tokio::spawn(async move {
                 // Its calls hear of it.
@@ -115,6 +123,45 @@ impl Wire {
 impl fmt::Debug for Wire {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Wire({} to {})", self.lines.len(), self.authority)
+    }
+}
+
+/// A connection whose short messages go out together.
+///
+/// h2 sends a message of 256 bytes or more in a write of its own where writes are vectored, and
+/// copies it behind the others below 1 KiB where they are not. What a row costs should not
+/// hang on which side of the 256 bytes its messages are.
+struct Together(TcpStream);
+
+impl AsyncRead for Together {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().0).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Together {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().0).poll_write(cx, bytes)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        false
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().0).poll_shutdown(cx)
     }
 }
 

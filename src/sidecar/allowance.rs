@@ -25,7 +25,7 @@ pub(super) struct Allowance {
 /// What lets a request through; `identity`: nobody's, if there is none.
 pub(super) fn allowance(
     identity: Option<&Identity<'_>>,
-    headers: Headers<'_>,
+    headers: &Headers<'_>,
     options: &Options,
     nonce: Option<&str>,
 ) -> Allowance {
@@ -92,7 +92,7 @@ impl<'t> Identity<'t> {
 fn response(
     out: &mut BytesMut,
     identity: Option<&Identity<'_>>,
-    headers: Headers<'_>,
+    headers: &Headers<'_>,
     options: &Options,
     nonce: Option<&str>,
 ) {
@@ -208,10 +208,7 @@ fn list(out: &mut BytesMut, name: &str, words: &[String]) {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{
-            Requirement, answer,
-            headers::tests::{header, ours},
-        },
+        super::{Requirement, answer, headers::tests::ours},
         *,
     };
     use crate::domain::terms::{Audience, Scopes};
@@ -261,8 +258,8 @@ mod tests {
     );
 
     fn read(token: Option<&Description>, keep_token: bool, nonce: Option<&str>) -> Read {
-        let sent = [header("X_Countersign_Subject", "me")];
-        let answer = answer::allow(token, Headers::of(&sent), &options(keep_token), nonce);
+        let sent = Headers::of(&[("X_Countersign_Subject", "me")]);
+        let answer = answer::allow(token, &sent, &options(keep_token), nonce);
         let read = envoy::CheckResponse::decode(&*answer.encode_to_vec()).unwrap();
         assert_eq!(read.status.unwrap().code, 0);
         let Some(HttpResponse::OkResponse(ok)) = read.http_response else {

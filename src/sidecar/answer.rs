@@ -20,7 +20,7 @@ use tonic::Code;
 /// Lets a request through, as a token's or as nobody's.
 pub(super) fn allow(
     token: Option<&Description>,
-    headers: Headers<'_>,
+    headers: &Headers<'_>,
     options: &Options,
     nonce: Option<&str>,
 ) -> CheckResponse {
@@ -37,7 +37,7 @@ pub(super) fn allow(
 pub(super) fn deny(
     denial: Denial,
     requirement: Option<&Requirement>,
-    credentials: &Credentials,
+    credentials: &Credentials<'_>,
     options: &Options,
     nonce: Option<String>,
 ) -> CheckResponse {
@@ -104,7 +104,7 @@ fn error(denial: Denial) -> Option<&'static str> {
 fn challenges(
     denial: Denial,
     requirement: Option<&Requirement>,
-    credentials: &Credentials,
+    credentials: &Credentials<'_>,
     options: &Options,
 ) -> Vec<String> {
     let dpop_only = requirement.is_some_and(|requirement| requirement.dpop_required);
@@ -157,11 +157,7 @@ fn nonce_header(nonce: String) -> HeaderOption {
 
 fn header(name: Bytes, value: Bytes, action: AppendAction) -> HeaderOption {
     HeaderOption {
-        header: Some(Header {
-            key: name,
-            value,
-            raw_value: Bytes::new(),
-        }),
+        header: Some(Header { key: name, value }),
         append_action: action.into(),
     }
 }

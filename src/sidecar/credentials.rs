@@ -4,18 +4,18 @@ use super::headers::Headers;
 use crate::domain::limits::{DPOP_PROOF_CHARS, TOKEN_CHARS};
 
 /// What a request presents.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Credentials {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Credentials<'a> {
     /// Nothing.
     None,
     /// A token under the scheme `Bearer` (RFC 6750 section 2.1).
-    Bearer(String),
+    Bearer(&'a str),
     /// A token under the scheme `DPoP` and its proof (RFC 9449 section 7.1).
     Dpop {
         /// The token.
-        token: String,
+        token: &'a str,
         /// The proof.
-        proof: String,
+        proof: &'a str,
     },
     /// Something that is none of these.
     Malformed(Problem),
@@ -47,7 +47,7 @@ impl Problem {
 }
 
 /// Reads what a request presents. `path` may have a query.
-pub(super) fn read(headers: Headers<'_>, path: &str) -> Credentials {
+pub(super) fn read<'a>(headers: &Headers<'a>, path: &str) -> Credentials<'a> {
     let query = path.split_once('?').map(|(_, query)| query);
     let query = query.map(|query| query.split('#').next().unwrap_or_default());
     let parameters = query.map(|query| form_urlencoded::parse(query.as_bytes()));
@@ -82,30 +82,26 @@ pub(super) fn read(headers: Headers<'_>, path: &str) -> Credentials {
         _ => None,
     };
     match proof {
-        Some(proof) => Credentials::Dpop {
-            token,
-            proof: proof.to_owned(),
-        },
+        Some(proof) => Credentials::Dpop { token, proof },
         None => Credentials::Malformed(Problem::Proofs),
     }
 }
 
 /// Scheme and token of `scheme SP token` (RFC 9110 section 11.4).
-fn split(value: &[u8]) -> Option<(&str, String)> {
+fn split(value: &[u8]) -> Option<(&str, &str)> {
     let (scheme, token) = std::str::from_utf8(value).ok()?.split_once(' ')?;
     let token = token.trim_matches(' ');
     let whole = (1..=TOKEN_CHARS).contains(&token.len());
     let visible = token.bytes().all(|byte| byte.is_ascii_graphic());
-    (whole && visible).then(|| (scheme, token.to_owned()))
+    (whole && visible).then_some((scheme, token))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{super::headers::tests::header, *};
+    use super::*;
 
-    fn of(headers: &[(&str, &str)], path: &str) -> Credentials {
-        let headers = headers.iter().map(|(name, value)| header(name, value));
-        read(Headers::of(&headers.collect::<Vec<_>>()), path)
+    fn of<'a>(headers: &[(&'a str, &'a str)], path: &str) -> Credentials<'a> {
+        read(&Headers::of(headers), path)
     }
 
     #[test]
@@ -113,12 +109,12 @@ mod tests {
         for scheme in ["Bearer", "bearer", "BEARER"] {
             let value = format!("{scheme} t");
             let found = of(&[("Authorization", &value)], "/");
-            assert_eq!(found, Credentials::Bearer("t".into()));
+            assert_eq!(found, Credentials::Bearer("t"));
         }
         let found = of(&[("authorization", "dpop t"), ("DPoP", "p")], "/");
         let expected = Credentials::Dpop {
-            token: "t".into(),
-            proof: "p".into(),
+            token: "t",
+            proof: "p",
         };
         assert_eq!(found, expected);
         assert_eq!(of(&[("dpop", "p")], "/"), Credentials::None);

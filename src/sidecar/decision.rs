@@ -17,7 +17,7 @@ pub struct Facts<'a> {
     /// What its route demands; an error: that makes no sense.
     pub requirement: Result<&'a Requirement, Doubt>,
     /// What it presents.
-    pub credentials: &'a Credentials,
+    pub credentials: &'a Credentials<'a>,
     /// Which workload sent it, as Envoy verified it; empty: unknown.
     pub principal: &'a str,
     /// What introspection found; `None`: nobody asked.

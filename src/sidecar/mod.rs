@@ -103,9 +103,9 @@ impl Sidecar {
         match verdict {
             Verdict::Allow(token) => {
                 let nonce = nonce(false);
-                answer::allow(Some(token), asked.headers, &self.options, nonce.as_deref())
+                answer::allow(Some(token), &asked.headers, &self.options, nonce.as_deref())
             }
-            Verdict::Anonymous => answer::allow(None, asked.headers, &self.options, None),
+            Verdict::Anonymous => answer::allow(None, &asked.headers, &self.options, None),
             Verdict::Deny(denial) => answer::deny(
                 denial,
                 requirement.as_ref().ok(),
@@ -132,7 +132,7 @@ impl Sidecar {
         let path = asked.path.split(['?', '#']).next().unwrap_or_default();
         // A path that makes no URI is none that a proof could name.
         Ok(origin.call(path).map(|uri| Presentation {
-            proof: proof.clone(),
+            proof: (*proof).to_owned(),
             method: asked.method.to_owned(),
             uri,
             nonce_required: false,

@@ -17,23 +17,23 @@ pub(super) struct Asked<'a> {
     /// With its query.
     pub(super) path: &'a str,
     pub(super) headers: Headers<'a>,
-    pub(super) credentials: Credentials,
+    pub(super) credentials: Credentials<'a>,
     /// The workload that sent it, by its certificate; empty: unknown.
     pub(super) principal: &'a str,
 }
 
 impl<'a> Asked<'a> {
-    /// Reads it; `None`: it is no request of HTTP.
+    /// Reads it; `None`: it is no request of HTTP, or its headers cannot be read.
     pub(super) fn read(message: &'a CheckRequest) -> Option<Self> {
         let attributes = message.attributes.as_ref()?;
         let http = attributes.request.as_ref()?.http.as_ref()?;
-        let headers = Headers::of_request(http);
+        let headers = Headers::of_request(http)?;
         let source = attributes.source.as_ref();
         Some(Self {
             attributes,
             method: &http.method,
             path: &http.path,
-            credentials: credentials::read(headers, &http.path),
+            credentials: credentials::read(&headers, &http.path),
             headers,
             principal: source.map_or("", |source| source.principal.as_str()),
         })

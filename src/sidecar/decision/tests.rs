@@ -25,13 +25,13 @@ fn token(bound: bool, refresh: bool, user: bool, audience: &str, scopes: &[&str]
     }
 }
 
-fn credentials() -> Vec<Credentials> {
+fn credentials() -> Vec<Credentials<'static>> {
     vec![
         Credentials::None,
-        Credentials::Bearer("t".into()),
+        Credentials::Bearer("t"),
         Credentials::Dpop {
-            token: "t".into(),
-            proof: "p".into(),
+            token: "t",
+            proof: "p",
         },
         Credentials::Malformed(Problem::SeveralAuthorizations),
         Credentials::Malformed(Problem::Authorization),
@@ -94,7 +94,7 @@ fn requirements() -> Vec<Result<Requirement, Doubt>> {
 }
 
 /// Everything that a token must be, said once more and the other way round.
-fn is_fit(requirement: &Requirement, credentials: &Credentials, token: &Description) -> bool {
+fn is_fit(requirement: &Requirement, credentials: &Credentials<'_>, token: &Description) -> bool {
     let has = |scope: &str| token.scopes.as_slice().iter().any(|own| own == scope);
     let presented = match credentials {
         Credentials::Bearer(_) => token.dpop_jkt.is_none() && !requirement.dpop_required,
