@@ -54,7 +54,8 @@ impl Authority {
         {
             return Ok(Some((identity.clone(), client_id)));
         }
-        let known = self.store.clients_of(identities).await?;
+        // Apart from the call that waits for it: every call would have room for it, and few ask.
+        let known = Box::pin(self.store.clients_of(identities)).await?;
         for identity in identities {
             let client = known.iter().find(|(known, _)| known == identity);
             self.hints

@@ -114,7 +114,7 @@ impl Authority {
             let (_, client_id) = found.ok_or(Refusal::CredentialsInvalid)?;
             let mut call = call.clone();
             call.claim.credentials.client_id = client_id;
-            return self.issue_once(&call, request).await;
+            return Box::pin(self.issue_once(&call, request)).await;
         }
         issued
     }
