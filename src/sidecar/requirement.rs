@@ -52,8 +52,8 @@ pub enum Misconfigured {
     /// A bound token came, and nobody says under which origin its proof was made.
     #[error("neither the audience nor sidecar.origins says the origin of {0:?}")]
     NoOrigin(String),
-    /// Not a request of HTTP.
-    #[error("the check is of no HTTP request")]
+    /// Not a request of HTTP, or not one whose headers can be read.
+    #[error("the check is of no HTTP request, or its headers cannot be read")]
     NoRequest,
 }
 

@@ -1,5 +1,5 @@
-//! The bare echo: a tonic service of one unary method, over the transport of the real
-//! server, in a process of its own.
+//! The bare echo: a tonic service of one unary method, with the HTTP/2 settings of the real
+//! server over the TCP of tonic, in a process of its own.
 
 use crate::{
     bench::callers::{Payload, path},
