@@ -1,9 +1,20 @@
 //! Serves connections, each only up to an age: a caller that keeps one for ever would never
 //! find a new replica.
 
-use super::Layers;
+use super::{
+    Layers,
+    transport::{BEFORE_GOODBYE, Gathering, Peer},
+};
 use futures_util::FutureExt as _;
-use std::{future::Future, pin::pin, time::Duration};
+use std::{
+    future::Future,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::mpsc,
@@ -41,16 +52,21 @@ pub async fn serve<IO, E>(
     stop: impl Future<Output = ()>,
 ) -> Result<(), Error>
 where
-    IO: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
+    IO: AsyncRead + AsyncWrite + Connected<ConnectInfo = Peer> + Unpin + Send + 'static,
 {
+    let leaving = Arc::new(AtomicBool::new(false));
     let mut lanes = Vec::new();
     let mut serving = JoinSet::new();
     for lane in 0..LANES {
         let (to, connections) = mpsc::channel::<IO>(WAITING);
         lanes.push(to);
+        let age = age(max_age, lane);
         // Without the server's own grace, which would cut off instead of saying goodbye.
-        let server = server.clone().max_connection_age(age(max_age, lane));
-        let connections = ReceiverStream::new(connections).map(Ok::<_, std::io::Error>);
+        let server = server.clone().max_connection_age(age);
+        let leaving = Arc::clone(&leaving);
+        let connections = ReceiverStream::new(connections)
+            .map(move |stream| Gathering::new(stream, age, Arc::clone(&leaving)))
+            .map(Ok::<_, std::io::Error>);
         let routes = routes.clone();
         serving.spawn(async move {
             // It ends, gracefully, when no more connections can come.
@@ -80,6 +96,8 @@ where
                 break;
             }
         }
+        leaving.store(true, Ordering::Relaxed);
+        tokio::time::sleep(BEFORE_GOODBYE).await;
         // Who has connected already hears a goodbye too, instead of a reset.
         for lane in (0..lanes.len()).cycle().take(MOST_AT_THE_END) {
             match incoming.next().now_or_never() {
