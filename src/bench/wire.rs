@@ -14,6 +14,10 @@ use prost::{
 use std::{
     fmt, io,
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -48,9 +52,16 @@ pub enum WireError {
 /// Some connections to one server, and what every call to it says.
 #[derive(Clone)]
 pub struct Wire {
-    lines: Vec<SendRequest<Bytes>>,
+    connections: Vec<Connection>,
     authority: String,
     headers: HeaderMap,
+}
+
+#[derive(Clone)]
+struct Connection {
+    send: SendRequest<Bytes>,
+    /// Its calls that have no answer yet.
+    unanswered: Arc<AtomicUsize>,
 }
 
 impl Wire {
@@ -69,17 +80,23 @@ impl Wire {
             uri.host().ok_or(WireError::Target)?,
             uri.port_u16().unwrap_or(80)
         );
-        let mut lines = Vec::with_capacity(connections);
+        let mut open = Vec::with_capacity(connections);
         for _ in 0..connections {
             let connect = TcpStream::connect(&address);
             let stream = tokio::time::timeout(timeout, connect)
                 .await
                 .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
             stream.set_nodelay(true)?;
-            let (line, connection) = h2::client::Builder::new()
+            let together = Together {
+                stream,
+                unanswered: Arc::default(),
+                gathered: false,
+            };
+            let unanswered = Arc::clone(&together.unanswered);
+            let (send, connection) = h2::client::Builder::new()
                 .initial_window_size(STREAM_WINDOW)
                 .initial_connection_window_size(CONNECTION_WINDOW)
-                .handshake::<_, Bytes>(Together(stream))
+                .handshake::<_, Bytes>(together)
                 .await?;
             tokio::spawn(async move {
                 // Its calls hear of it.
@@ -87,7 +104,7 @@ impl Wire {
                     tracing::debug!(%error, "a connection of the load generator ended");
                 }
             });
-            lines.push(line);
+            open.push(Connection { send, unanswered });
         }
         let mut headers = HeaderMap::new();
         headers.insert("te", HeaderValue::from_static("trailers"));
@@ -96,7 +113,7 @@ impl Wire {
             headers.insert("authorization", value);
         }
         Ok(Self {
-            lines,
+            connections: open,
             authority,
             headers,
         })
@@ -112,7 +129,7 @@ impl Wire {
             // Its parts were parsed, or are constants.
             .unwrap_or_default();
         Line {
-            send: self.lines[caller % self.lines.len()].clone(),
+            connection: self.connections[caller % self.connections.len()].clone(),
             uri,
             headers: self.headers.clone(),
             buffer: BytesMut::new(),
@@ -122,16 +139,26 @@ impl Wire {
 
 impl fmt::Debug for Wire {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Wire({} to {})", self.lines.len(), self.authority)
+        write!(f, "Wire({} to {})", self.connections.len(), self.authority)
     }
 }
 
 /// A connection whose short messages go out together.
 ///
+/// Callers that have their answers at the same moment ask again at the same moment, so a write
+/// lets everything else that is ready run first, once, and takes along what that brings. That is
+/// how clients with many callers on one connection write (grpc-go yields before it flushes). One
+/// caller alone waits for nobody.
+///
 /// h2 sends a message of 256 bytes or more in a write of its own where writes are vectored, and
 /// copies it behind the others below 1 KiB where they are not. What a row costs should not
 /// hang on which side of the 256 bytes its messages are.
-struct Together(TcpStream);
+struct Together {
+    stream: TcpStream,
+    unanswered: Arc<AtomicUsize>,
+    /// What is written now has let the others go first.
+    gathered: bool,
+}
 
 impl AsyncRead for Together {
     fn poll_read(
@@ -139,7 +166,7 @@ impl AsyncRead for Together {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().0).poll_read(cx, buffer)
+        Pin::new(&mut self.get_mut().stream).poll_read(cx, buffer)
     }
 }
 
@@ -149,7 +176,14 @@ impl AsyncWrite for Together {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().0).poll_write(cx, bytes)
+        let this = self.get_mut();
+        if !this.gathered && this.unanswered.load(Ordering::Relaxed) > 1 {
+            this.gathered = true;
+            // A task that wakes itself while it runs comes last in line.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Pin::new(&mut this.stream).poll_write(cx, bytes)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -157,17 +191,19 @@ impl AsyncWrite for Together {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().0).poll_flush(cx)
+        let this = self.get_mut();
+        this.gathered = false;
+        Pin::new(&mut this.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().0).poll_shutdown(cx)
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
     }
 }
 
 /// One caller's way to one method.
 pub struct Line {
-    send: SendRequest<Bytes>,
+    connection: Connection,
     uri: Uri,
     headers: HeaderMap,
     buffer: BytesMut,
@@ -207,15 +243,17 @@ impl Line {
     /// Sends what was written, and hears the answer.
     async fn send<A: Message + Default>(&mut self) -> Result<A, Trouble> {
         let body = self.buffer.split().freeze();
+        let _unanswered = Unanswered::one(&self.connection.unanswered);
+        let send = &mut self.connection.send;
         let mut request = Request::new(());
         *request.method_mut() = Verb::POST;
         *request.version_mut() = Version::HTTP_2;
         *request.uri_mut() = self.uri.clone();
         *request.headers_mut() = self.headers.clone();
-        futures_util::future::poll_fn(|cx| self.send.poll_ready(cx))
+        futures_util::future::poll_fn(|cx| send.poll_ready(cx))
             .await
             .map_err(broken)?;
-        let (response, mut sending) = self.send.send_request(request, false).map_err(broken)?;
+        let (response, mut sending) = send.send_request(request, false).map_err(broken)?;
         sending.send_data(body, true).map_err(broken)?;
 
         let (head, mut receiving) = response.await.map_err(broken)?.into_parts();
@@ -235,6 +273,22 @@ impl Line {
             Some(status) => Err(refused(&status)),
             None => Err(Trouble::failed("the answer has no grpc-status")),
         }
+    }
+}
+
+/// A call that has no answer yet, until it is dropped.
+struct Unanswered(Arc<AtomicUsize>);
+
+impl Unanswered {
+    fn one(unanswered: &Arc<AtomicUsize>) -> Self {
+        unanswered.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(unanswered))
+    }
+}
+
+impl Drop for Unanswered {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
