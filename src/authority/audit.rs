@@ -13,7 +13,10 @@ use serde::Serialize;
 use std::{
     io::Write,
     net::SocketAddr,
-    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    sync::{
+        Mutex, PoisonError,
+        mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel},
+    },
     thread,
     time::Duration,
 };
@@ -102,11 +105,30 @@ impl Record {
     }
 }
 
-/// The near end of the stream.
+/// The near end of the stream. When it is dropped, what was recorded is written first.
 #[derive(Debug)]
 pub struct Audit {
-    stream: SyncSender<Record>,
+    /// `None` only while it is dropped.
+    stream: Option<SyncSender<Record>>,
     dropped: Counter<u64>,
+    /// Says nothing, until everything is written and it hangs up.
+    written: Mutex<Receiver<()>>,
+}
+
+/// How long the end waits for an output that takes nothing.
+const LAST_WRITE: Duration = Duration::from_secs(1);
+
+impl Drop for Audit {
+    fn drop(&mut self) {
+        self.stream = None;
+        let written = self
+            .written
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        if written.recv_timeout(LAST_WRITE) == Err(RecvTimeoutError::Timeout) {
+            tracing::warn!("the last records of the audit stream could not be written");
+        }
+    }
 }
 
 impl Audit {
@@ -121,22 +143,25 @@ impl Audit {
         // From zero, so that its first step is seen.
         dropped.add(0, &[]);
         let lost = dropped.clone();
+        let (writing, written) = channel();
         thread::Builder::new()
             .name("audit".into())
-            .spawn(move || write(&records, output, &lost))?;
-        Ok(Self { stream, dropped })
+            .spawn(move || write(&records, output, &lost, writing))?;
+        Ok(Self {
+            stream: Some(stream),
+            dropped,
+            written: Mutex::new(written),
+        })
     }
 
     /// Puts a record into the stream, or drops and counts it.
     pub fn record(&self, record: Record) {
-        if self
-            .stream
-            .try_send(Record {
-                at: clock::now(),
-                ..record
-            })
-            .is_err()
-        {
+        let record = Record {
+            at: clock::now(),
+            ..record
+        };
+        let stream = self.stream.as_ref();
+        if stream.is_none_or(|stream| stream.try_send(record).is_err()) {
             self.dropped.add(1, &[]);
         }
     }
@@ -144,9 +169,15 @@ impl Audit {
 
 /// How long records gather before they are written. Without it every record would wake the
 /// writing thread, at several times the cost of the record.
-const GATHERING: Duration = Duration::from_millis(1);
+const GATHERING: Duration = Duration::from_millis(10);
 
-fn write(records: &Receiver<Record>, mut output: Box<dyn Write + Send>, dropped: &Counter<u64>) {
+/// Writes what comes, and drops `_writing` when nothing can come any more.
+fn write(
+    records: &Receiver<Record>,
+    mut output: Box<dyn Write + Send>,
+    dropped: &Counter<u64>,
+    _writing: Sender<()>,
+) {
     let mut failing = false;
     let mut lines = Vec::new();
     while let Ok(first) = records.recv() {
@@ -184,4 +215,68 @@ fn write(records: &Receiver<Record>, mut output: Box<dyn Write + Send>, dropped:
 fn line(output: &mut impl Write, record: &Record) -> std::io::Result<()> {
     serde_json::to_writer(&mut *output, record)?;
     output.write_all(b"\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    #[derive(Clone, Default)]
+    struct Page(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Page {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_was_recorded_is_written_before_the_end() {
+        let page = Page::default();
+        let audit = Audit::start(Box::new(page.clone()), 100).unwrap();
+        let record = |generation| Record {
+            event: "rotate",
+            outcome: "done",
+            generation: Some(generation),
+            ..Record::default()
+        };
+        for generation in 0..50 {
+            audit.record(record(generation));
+        }
+        drop(audit);
+        let text = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
+        let generations: Vec<u64> = text
+            .lines()
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+            .map(|line| line["generation"].as_u64().unwrap())
+            .collect();
+        assert_eq!(generations, (0..50).collect::<Vec<_>>());
+    }
+
+    /// An output that takes nothing.
+    struct Stuck(Receiver<()>);
+
+    impl Write for Stuck {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            let _ = self.0.recv();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn an_output_that_takes_nothing_does_not_hold_the_end_up() {
+        let (_stuck, takes_nothing) = channel();
+        let audit = Audit::start(Box::new(Stuck(takes_nothing)), 100).unwrap();
+        audit.record(Record::default());
+        drop(audit);
+    }
 }

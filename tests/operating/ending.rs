@@ -10,7 +10,11 @@ use countersign::proto::v1::{
 };
 use nix::sys::signal::Signal;
 use std::{
+    fs::{File, OpenOptions},
+    io::{Read as _, Write as _},
     net::SocketAddr,
+    os::unix::fs::OpenOptionsExt as _,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -198,4 +202,54 @@ async fn what_runs_for_longer_than_the_drain_is_cut_off() {
     assert_eq!(server.exit_code().await, 0);
     server.says("calls were still running").await;
     assert!(waiting.await.unwrap().is_err());
+}
+
+/// A pipe that is full, and its other end, from which nobody reads.
+fn full_pipe(path: &Path) -> File {
+    let made = std::process::Command::new("mkfifo").arg(path).status();
+    assert!(made.unwrap().success());
+    let mut pipe = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(nix::libc::O_NONBLOCK)
+        .open(path)
+        .unwrap();
+    while pipe.write(&[b' '; 4096]).is_ok() {}
+    pipe
+}
+
+#[tokio::test]
+async fn the_end_waits_for_the_audit_stream_but_not_for_ever() {
+    let at = Deployment::start().await;
+    let client = at.client(&[]).await;
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("audit");
+    let mut pipe = full_pipe(&path);
+    let output = format!("\"{}\"", path.display());
+    let settings = [("shutdown.pause", "\"0s\""), ("audit.output", &*output)];
+    for taken in [false, true] {
+        let mut server = Process::start(&at, &settings).await;
+        let issued = server
+            .tokens()
+            .await
+            .issue_token(client.request(Default::default()))
+            .await;
+        issued.unwrap();
+        server.signal(Signal::SIGTERM);
+        if taken {
+            // Somebody reads again, when everything else has ended.
+            server.says("stopping: finishing what runs").await;
+            let mut written = String::new();
+            while !written.contains("\"event\":\"issue\"") {
+                let mut bytes = [0; 4096];
+                match pipe.read(&mut bytes) {
+                    Ok(count) => written.push_str(std::str::from_utf8(&bytes[..count]).unwrap()),
+                    Err(_) => tokio::time::sleep(Duration::from_millis(1)).await,
+                }
+            }
+        }
+        assert_eq!(server.exit_code().await, 0);
+        let words = "the last records of the audit stream could not be written";
+        assert_eq!(server.log().contains(words), !taken);
+    }
 }
