@@ -1,8 +1,10 @@
 -- issuance.clients
 -- The time, the fence, and each client of a batch once; where none exists, a row of NULLs.
+-- The whole row is also printed, to be compared with later (sql/tokens/insert_unchanged.sql).
 SELECT
     clock_timestamp(),
     a.not_before,
+    c::text,
     c.client_id,
     c.name,
     c.roles,

@@ -13,7 +13,7 @@ use crate::domain::{
 };
 use crate::store::Revocation;
 use chrono::{DateTime, Utc};
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 use uuid::Uuid;
 
 /// What `IssueToken` asks for.
@@ -105,7 +105,7 @@ pub struct RotatedToken {
 impl Authority {
     /// Issues a token.
     pub async fn issue(&self, call: &Call, request: IssueRequest) -> Result<IssuedToken, Failure> {
-        let issued = self.issue_once(call, request.clone()).await;
+        let issued = self.issue_once(call, &request).await;
         let identity = call.claim.credentials.identity.as_ref();
         if let (Err(Failure::Refused(Refusal::CallerMoved)), Some(identity)) = (&issued, identity) {
             // What the call was read as named another client: once more, as what it is.
@@ -114,41 +114,24 @@ impl Authority {
             let (_, client_id) = found.ok_or(Refusal::CredentialsInvalid)?;
             let mut call = call.clone();
             call.claim.credentials.client_id = client_id;
-            return Box::pin(self.issue_once(&call, request)).await;
+            return Box::pin(self.issue_once(&call, &request)).await;
         }
         issued
     }
 
-    async fn issue_once(&self, call: &Call, request: IssueRequest) -> Result<IssuedToken, Failure> {
-        let key = self.minting();
-        let opening = request.opening.map(|opening| Opening {
-            refresh: RefreshToken::first(&key, clock::uuid(), clock::random()),
-            salt: clock::random(),
-            user_agent: opening.user_agent,
-            ip_address: opening.ip_address,
-            request_id: opening.request_id,
-        });
-        let order = Order {
-            claim: call.claim.clone(),
-            client_id: request
-                .client_id
-                .unwrap_or(call.claim.credentials.client_id),
-            subject: request.subject,
-            register_subject: request.register_subject,
-            scopes: request.scopes,
-            audience: request.audience,
-            access_token_ttl: request.access_token_ttl,
-            proof: call.proof.clone(),
-            access: self.mint(),
-            token_id: clock::uuid(),
-            opening,
-        };
+    async fn issue_once(
+        &self,
+        call: &Call,
+        request: &IssueRequest,
+    ) -> Result<IssuedToken, Failure> {
+        let order = Arc::new(self.order(call, request));
+        let answer = self.store.issue(Arc::clone(&order), call.arrived).await?;
         let about = Record {
             client_id: Some(order.client_id),
             subject: order.subject,
             ..Record::default()
         };
-        let issue = match self.store.issue(order.clone(), call.arrived).await? {
+        let issue = match answer {
             Ok(issue) => issue,
             Err(refusal @ Refusal::CallerMoved) => return Err(refusal.into()),
             Err(refusal) => {
@@ -188,6 +171,31 @@ impl Authority {
         })
     }
 
+    /// What a request orders, with everything that is made for it.
+    fn order(&self, call: &Call, request: &IssueRequest) -> Order {
+        let own = call.claim.credentials.client_id;
+        let opening = request.opening.as_ref().map(|opening| Opening {
+            refresh: RefreshToken::first(&self.minting(), clock::uuid(), clock::random()),
+            salt: clock::random(),
+            user_agent: opening.user_agent.clone(),
+            ip_address: opening.ip_address,
+            request_id: opening.request_id.clone(),
+        });
+        Order {
+            claim: call.claim.clone(),
+            client_id: request.client_id.unwrap_or(own),
+            subject: request.subject,
+            register_subject: request.register_subject,
+            scopes: request.scopes.clone(),
+            audience: request.audience.clone(),
+            access_token_ttl: request.access_token_ttl,
+            proof: call.proof.clone(),
+            access: self.mint(),
+            token_id: clock::uuid(),
+            opening,
+        }
+    }
+
     /// Rotates a refresh token.
     pub async fn rotate(
         &self,
@@ -201,31 +209,27 @@ impl Authority {
                 self.refused(call, "rotate", &refusal, Record::default());
                 refusal
             })?;
-        let session_id = token.session();
-        let about = Record {
-            session_id: Some(session_id),
-            generation: Some(token.counter()),
-            ..Record::default()
-        };
-        let access = self.mint();
-        let token_id = clock::uuid();
-        let presented = Presented {
+        let presented = Arc::new(Presented {
             claim: call.claim.clone(),
             proof: call.proof.clone(),
             token,
             scopes: request.scopes,
             audience: request.audience,
-            access: access.clone(),
-            token_id,
+            access: self.mint(),
+            token_id: clock::uuid(),
             user_agent: request.user_agent,
             ip_address: request.ip_address,
-        };
-        let rotated = self.store.rotate(presented, call.arrived).await?;
+        });
+        let asked = Arc::clone(&presented);
+        let rotated = self.store.rotate(asked, call.arrived).await?;
+        let session_id = presented.token.session();
         let (client_id, subject) = rotated.family.unzip();
         let about = Record {
             client_id,
             subject,
-            ..about
+            session_id: Some(session_id),
+            generation: Some(presented.token.counter()),
+            ..Record::default()
         };
         let success = match rotated.result {
             Ok(success) => success,
@@ -248,15 +252,15 @@ impl Authority {
             call,
             "rotate",
             Record {
-                token_id: Some(token_id),
+                token_id: Some(presented.token_id),
                 reason,
                 ..about
             },
         );
         Ok(RotatedToken {
             token: IssuedToken {
-                access_token: access.plaintext(),
-                token_id,
+                access_token: presented.access.plaintext(),
+                token_id: presented.token_id,
                 expires_at: success.access_expires_at,
                 scopes: success.scopes,
                 audience: success.audience,
@@ -284,11 +288,11 @@ impl Authority {
         let Some(token) = self.read(token) else {
             return Ok(Finding::Inactive);
         };
-        let question = Question {
+        let question = Arc::new(Question {
             claim: call.claim.clone(),
             token,
             proof: proof.clone(),
-        };
+        });
         let answer = self.store.introspect(question, call.arrived).await;
         let finding = self.heard(call, "introspect", answer)?;
         self.remember(finding, proof.and_then(Result::ok).as_ref())

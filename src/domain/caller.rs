@@ -1,7 +1,9 @@
 //! Who calls: what a caller presented, what the database says of it, and whether
 //! it is admitted.
 
-use super::{identity::Identity, refusal::Refusal, terms::Audience, tokens::SecretDigest};
+use super::{
+    identity::Identity, policy::Client, refusal::Refusal, terms::Audience, tokens::SecretDigest,
+};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
@@ -89,6 +91,23 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// A client as a caller, who came with an identity of `identity_of`.
+    pub fn of(client: &Client, identity_of: Option<Uuid>) -> Self {
+        let settings = &client.settings;
+        let own = &settings.introspection_audience;
+        Self {
+            client_id: client.client_id,
+            identity_of,
+            roles: settings.roles.clone(),
+            disabled_at: client.disabled_at,
+            introspection_audience: if own.is_empty() {
+                settings.audience.clone()
+            } else {
+                own.clone()
+            },
+        }
+    }
+
     /// Admits a caller: its proof is known and live, names one client, which is enabled and
     /// has a role that the method demands.
     pub fn admit(standing: Option<&Self>, access: Access) -> Result<&Self, Refusal> {

@@ -131,6 +131,16 @@ pub struct Issue {
     pub takes_over: Option<Uuid>,
 }
 
+impl Issue {
+    /// An access token without a session, decided as of `now` and issued `at` another time that
+    /// comes after every cut-off.
+    pub fn at(mut self, now: DateTime<Utc>, at: DateTime<Utc>) -> Self {
+        self.access_expires_at = at + (self.access_expires_at - now);
+        self.created_at = at;
+        self
+    }
+}
+
 /// Decides what is issued.
 pub fn decide(order: &Order, situation: &Situation, defaults: &Defaults) -> Result<Issue, Refusal> {
     let caller = Caller::admit(situation.caller.as_ref(), order.claim.access)?;
@@ -283,4 +293,29 @@ fn live_sessions<'a>(
             standing.alive(life).is_ok()
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_that_is_issued_at_another_time_lives_as_long() {
+        let second = |second| DateTime::from_timestamp(second, 0).unwrap();
+        let issue = Issue {
+            scopes: Scopes::default(),
+            audience: Audience::default(),
+            dpop_jkt: None,
+            // After a cut-off that is ahead of the clock.
+            created_at: second(1_005),
+            access_expires_at: second(1_600),
+            session_expires_at: None,
+            register: false,
+            ends: Vec::new(),
+            takes_over: None,
+        };
+        let issue = issue.at(second(1_000), second(2_000));
+        assert_eq!(issue.created_at, second(2_000));
+        assert_eq!(issue.access_expires_at, second(2_600));
+    }
 }

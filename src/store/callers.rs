@@ -45,6 +45,16 @@ impl<'a> Asking<'a> {
         }
     }
 
+    /// Each of them once, in the order of the parameters.
+    pub(super) fn distinct(&self) -> impl Iterator<Item = &'a Credentials> {
+        self.distinct.iter().copied()
+    }
+
+    /// The place of credentials among the parameters.
+    pub(super) fn place(&self, credentials: &Credentials) -> Option<usize> {
+        self.distinct.iter().position(|one| *one == credentials)
+    }
+
     /// Those whose rows came, each with its place among them.
     pub(super) fn known(&self, rows: Vec<(usize, Caller)>) -> Callers {
         let rows = rows.into_iter();

@@ -169,13 +169,13 @@ where
     }
 
     /// Asks, and waits for the answer.
-    pub(super) async fn ask(&self, ask: A, arrived: Instant) -> Result<B, StoreError> {
+    pub(super) async fn ask(&self, ask: Arc<A>, arrived: Instant) -> Result<B, StoreError> {
         self.breaker.check()?;
         let (answer, answered) = oneshot::channel();
         let line = &self.line;
         line.queue
             .push(Waiting {
-                ask: Arc::new(ask),
+                ask,
                 arrived,
                 attempts: 0,
                 in_doubt: false,

@@ -133,6 +133,18 @@ impl Connection {
         Ok(self.answered(statement, answer).await?)
     }
 
+    /// Runs a statement that is a transaction of its own. Only a failure that does not end the
+    /// connection says for certain that nothing was committed; any other leaves it in doubt.
+    pub(super) async fn query_and_commit(
+        &self,
+        statement: Statement,
+        params: Params<'_>,
+    ) -> Result<Vec<Row>, StoreError> {
+        // What fails here was not sent.
+        self.prepare(&[statement]).await?;
+        self.query(statement, params).await.map_err(in_doubt)
+    }
+
     /// Runs a statement and returns how many rows it changed.
     pub(super) async fn execute(
         &self,
@@ -196,14 +208,7 @@ impl Connection {
         // Or COMMIT would overtake what waits for its preparation.
         self.prepare(statements).await?;
         self.committed.store(true, Ordering::Relaxed);
-        let last = async {
-            last.await.map_err(|error| match error {
-                StoreError::Unavailable(_) | StoreError::RowCount { .. } => {
-                    StoreError::InDoubt(None)
-                }
-                error => error,
-            })
-        };
+        let last = async { last.await.map_err(in_doubt) };
         let (value, ()) = futures_util::try_join!(last, self.commit())?;
         Ok(value)
     }
@@ -231,6 +236,14 @@ impl From<Unanswered> for StoreError {
             Unanswered::Failed(error) => error.into(),
             Unanswered::Lost => Self::Unavailable(None),
         }
+    }
+}
+
+/// What a failure means of a statement that PostgreSQL may have committed by then.
+fn in_doubt(error: StoreError) -> StoreError {
+    match error {
+        StoreError::Unavailable(_) | StoreError::RowCount { .. } => StoreError::InDoubt(None),
+        error => error,
     }
 }
 

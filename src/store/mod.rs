@@ -59,6 +59,7 @@ use coalescer::{Coalescer, Job, Outcome};
 use connection::Connection;
 use ids::Identities;
 use pool::Pool;
+use sessions::Premises;
 use spans::BatchSpans;
 use std::{
     future::Future,
@@ -127,11 +128,14 @@ impl Store {
             async move { sessions::revoke(&pool, &jobs, &defaults).await }
         });
         // Gathered apart, so that plain tokens do not wait for the work of sessions.
+        let premises = Arc::new(Premises::default());
         let issuing = |kind| {
             let (p, d, i) = (pool.clone(), Arc::clone(&defaults), Arc::clone(&identities));
+            let known = Arc::clone(&premises);
             Coalescer::start(kind, limits, breaker(), move |jobs| {
                 let (pool, defaults, identities) = (p.clone(), Arc::clone(&d), Arc::clone(&i));
-                async move { sessions::issue(&pool, &jobs, &defaults, &identities).await }
+                let known = Arc::clone(&known);
+                async move { sessions::issue(&pool, &jobs, &defaults, &identities, &known).await }
             })
         };
         Ok(Self {
@@ -149,7 +153,7 @@ impl Store {
     }
 
     /// Answers one introspection.
-    pub async fn introspect(&self, question: Question, arrived: Instant) -> Answer<Finding> {
+    pub async fn introspect(&self, question: Arc<Question>, arrived: Instant) -> Answer<Finding> {
         self.introspections.ask(question, arrived).await
     }
 
@@ -201,7 +205,7 @@ impl Store {
     }
 
     /// Issues one token, with or without a session.
-    pub async fn issue(&self, order: Order, arrived: Instant) -> Answer<Issue> {
+    pub async fn issue(&self, order: Arc<Order>, arrived: Instant) -> Answer<Issue> {
         let queue = if order.opening.is_some() {
             &self.openings
         } else {
@@ -213,7 +217,7 @@ impl Store {
     /// Rotates one refresh token.
     pub async fn rotate(
         &self,
-        presented: Presented,
+        presented: Arc<Presented>,
         arrived: Instant,
     ) -> Result<Rotated, StoreError> {
         self.rotations.ask(presented, arrived).await
@@ -221,7 +225,7 @@ impl Store {
 
     /// Revokes one session or token.
     pub async fn revoke(&self, revocation: Revocation, arrived: Instant) -> Answer<Revoked> {
-        self.revocations.ask(revocation, arrived).await
+        self.revocations.ask(Arc::new(revocation), arrived).await
     }
 
     /// Revokes a user's sessions, all or all but one, and their other tokens.

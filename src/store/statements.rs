@@ -39,6 +39,7 @@ statements! {
     SESSIONS_LIST = "sessions/list";
     PROOFS_REMEMBER = "proofs/remember";
     TOKENS_INSERT = "tokens/insert";
+    TOKENS_INSERT_UNCHANGED = "tokens/insert_unchanged";
     TOKENS_READ = "tokens/read";
     TOKENS_REVOKE = "tokens/revoke";
     TOKENS_REVOKE_OF_USER = "tokens/revoke_of_user";

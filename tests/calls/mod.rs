@@ -3,5 +3,6 @@
 mod cutting;
 mod introspection;
 mod issuing;
+mod premises;
 mod revoking;
 mod rotating;

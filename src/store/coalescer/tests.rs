@@ -49,7 +49,8 @@ fn doubling(database: &Arc<Database>, limits: BatchLimits) -> Arc<Coalescer<u32,
 
 fn ask(coalescer: &Arc<Coalescer<u32, u32>>, number: u32) -> tokio::task::JoinHandle<u32> {
     let coalescer = Arc::clone(coalescer);
-    tokio::spawn(async move { coalescer.ask(number, Instant::now()).await.unwrap() })
+    let ask = Arc::new(number);
+    tokio::spawn(async move { coalescer.ask(ask, Instant::now()).await.unwrap() })
 }
 
 async fn until(what: impl Fn() -> bool) {
@@ -207,7 +208,7 @@ async fn a_full_queue_refuses_at_once() {
     database.started.notified().await;
     let (second, third) = (ask(&coalescer, 2), ask(&coalescer, 3));
     until(|| waiting(&coalescer) == 2).await;
-    let refused = coalescer.ask(4, Instant::now()).await;
+    let refused = coalescer.ask(Arc::new(4), Instant::now()).await;
     assert!(matches!(refused, Err(StoreError::Overloaded)));
     for call in [first, second, third] {
         database.go.notify_one();
@@ -255,9 +256,9 @@ async fn one_bad_row_fails_alone() {
     let coalescer = choosy();
     let now = Instant::now();
     let (good, bad, other) = tokio::join!(
-        coalescer.ask(1, now),
-        coalescer.ask(13, now),
-        coalescer.ask(2, now)
+        coalescer.ask(Arc::new(1), now),
+        coalescer.ask(Arc::new(13), now),
+        coalescer.ask(Arc::new(2), now)
     );
     assert_eq!((good.unwrap(), other.unwrap()), (1, 2));
     assert!(matches!(
@@ -270,7 +271,10 @@ async fn one_bad_row_fails_alone() {
 async fn a_busy_row_is_tried_again_apart() {
     let coalescer = choosy();
     let now = Instant::now();
-    let (free, busy) = tokio::join!(coalescer.ask(1, now), coalescer.ask(7, now));
+    let (free, busy) = tokio::join!(
+        coalescer.ask(Arc::new(1), now),
+        coalescer.ask(Arc::new(7), now)
+    );
     assert_eq!((free.unwrap(), busy.unwrap()), (1, 7));
 }
 
@@ -286,8 +290,8 @@ async fn a_row_that_stays_busy_is_given_up_when_patience_ends() {
         Breaker::closed(),
         |jobs: Vec<Job<u32>>| async move { Ok(jobs.iter().map(|_| Outcome::Busy).collect()) },
     );
-    let given_up = coalescer.ask(1, Instant::now()).await.unwrap_err();
-    assert!(matches!(given_up, StoreError::Contention(None)));
+    let given_up = coalescer.ask(Arc::new(1), Instant::now()).await;
+    assert!(matches!(given_up, Err(StoreError::Contention(None))));
 }
 
 #[tokio::test]
@@ -310,7 +314,7 @@ async fn a_conflict_is_tried_again_and_leaves_no_doubt() {
             }
         },
     );
-    coalescer.ask(1, Instant::now()).await.unwrap();
+    coalescer.ask(Arc::new(1), Instant::now()).await.unwrap();
     assert_eq!(
         *doubts.lock().unwrap(),
         [false, false],
@@ -330,7 +334,7 @@ async fn what_waited_too_long_is_refused_and_so_is_who_comes_behind_it() {
     database.started.notified().await;
     // Nothing frees a place: it is refused all the same.
     let waited = Instant::now();
-    let refused = coalescer.ask(2, Instant::now());
+    let refused = coalescer.ask(Arc::new(2), Instant::now());
     let refused = tokio::time::timeout(Duration::from_secs(20), refused).await;
     assert!(matches!(refused, Ok(Err(StoreError::Overloaded))));
     assert!(waited.elapsed() >= limits.max_wait);
@@ -358,7 +362,7 @@ async fn nobody_is_left_behind_when_a_place_is_freed() {
         let coalescer = Arc::clone(&coalescer);
         tokio::spawn(async move {
             for number in 0..30_000 {
-                let answer = coalescer.ask(number, Instant::now()).await;
+                let answer = coalescer.ask(Arc::new(number), Instant::now()).await;
                 assert_eq!(answer.expect("an answer, in time"), number);
             }
         })
@@ -375,13 +379,13 @@ async fn an_outage_refuses_who_waits_and_leaves_what_was_sent() {
     let sent = ask(&coalescer, 1);
     database.started.notified().await;
     let call = Arc::clone(&coalescer);
-    let waits = tokio::spawn(async move { call.ask(2, Instant::now()).await });
+    let waits = tokio::spawn(async move { call.ask(Arc::new(2), Instant::now()).await });
     until(|| waiting(&coalescer) == 1).await;
     coalescer.breaker.turn();
     let told = tokio::time::timeout(Duration::from_secs(20), waits).await;
     assert!(matches!(told, Ok(Ok(Err(StoreError::Down)))));
     assert!(sent.await.is_err(), "its caller hears too");
-    let refused = coalescer.ask(3, Instant::now()).await;
+    let refused = coalescer.ask(Arc::new(3), Instant::now()).await;
     assert!(matches!(refused, Err(StoreError::Down)));
     coalescer.breaker.turn();
     database.go.notify_one();

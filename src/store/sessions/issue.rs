@@ -3,6 +3,7 @@
 use super::{
     end::{self, Ending},
     open,
+    premises::Premises,
     situation::{Reading, limited, lock_and_read},
 };
 use crate::domain::{
@@ -24,16 +25,22 @@ use crate::store::{
 use std::collections::HashSet;
 use uuid::Uuid;
 
-/// Issues a batch in one transaction.
+/// Issues a batch in one transaction; of client-only tokens in one statement, where what is
+/// known of those whom it concerns still holds.
 pub(crate) async fn issue(
     pool: &Pool,
     jobs: &[Job<Order>],
     defaults: &Defaults,
     identities: &Identities,
+    premises: &Premises,
 ) -> Result<Vec<Outcome<Result<Issue, Refusal>>>, StoreError> {
+    if let Some(outcomes) = premises.issue(pool, jobs, defaults).await? {
+        return Ok(outcomes);
+    }
     transaction(pool, async |connection| {
         // Apart from what awaits them: what a batch does is not small.
-        let (locked, readings) = Box::pin(lock_and_read(connection, jobs, defaults)).await?;
+        let (locked, readings) =
+            Box::pin(lock_and_read(connection, jobs, defaults, premises)).await?;
         let mut taken = HashSet::new();
         let mut outcomes = Vec::with_capacity(jobs.len());
         let mut issues = Vec::new();

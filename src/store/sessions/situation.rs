@@ -1,6 +1,9 @@
 //! Locks and reads what decides about the orders of a batch.
 
-use super::open;
+use super::{
+    open,
+    premises::{Premises, Printed},
+};
 use crate::domain::{
     issuance::{EarlierOpening, Order, Situation},
     policy::{Client, Defaults, User},
@@ -60,8 +63,10 @@ pub(super) async fn lock_and_read(
     connection: &Connection,
     jobs: &[Job<Order>],
     defaults: &Defaults,
+    premises: &Premises,
 ) -> Result<(Locked, Vec<Reading>), StoreError> {
-    let clients = distinct(jobs.iter().map(|job| job.ask.client_id));
+    let parties = |job: &Job<Order>| [job.ask.client_id, job.ask.claim.credentials.client_id];
+    let clients = distinct(jobs.iter().flat_map(parties));
     let users = distinct(jobs.iter().filter_map(|job| job.ask.subject));
     let requests: Vec<_> = jobs.iter().filter_map(|job| request(&job.ask)).collect();
     connection
@@ -86,6 +91,7 @@ pub(super) async fn lock_and_read(
             jobs.iter().map(|job| &job.ask.claim.credentials)
         ),
     )?;
+    premises.learn(jobs, &clients, &callers);
     let mut readings: Vec<_> = own
         .into_iter()
         .zip(jobs)
@@ -94,7 +100,8 @@ pub(super) async fn lock_and_read(
                 now: clients.now,
                 fence: clients.fence,
                 caller: callers.get(&job.ask.claim.credentials).cloned(),
-                client: clients.known.get(&job.ask.client_id).cloned(),
+                client: (clients.known.get(&job.ask.client_id))
+                    .map(|printed| Arc::clone(&printed.client)),
                 user: own.user,
                 sessions: Vec::new(),
                 earlier: own.earlier,
@@ -189,10 +196,10 @@ fn request(order: &Order) -> Option<i32> {
 }
 
 /// What holds for every order of a batch: the time, the fence, and each client once.
-struct Clients {
-    now: DateTime<Utc>,
-    fence: Option<DateTime<Utc>>,
-    known: HashMap<Uuid, Arc<Client>>,
+pub(super) struct Clients {
+    pub(super) now: DateTime<Utc>,
+    pub(super) fence: Option<DateTime<Utc>>,
+    pub(super) known: HashMap<Uuid, Printed>,
 }
 
 async fn clients(connection: &Connection, wanted: &[Uuid]) -> Result<Clients, StoreError> {
@@ -207,8 +214,14 @@ async fn clients(connection: &Connection, wanted: &[Uuid]) -> Result<Clients, St
             fence,
             known: HashMap::with_capacity(rows.len()),
         });
-        if let Some(client) = directory::client_or_null(&mut columns)? {
-            clients.known.insert(client.client_id, Arc::new(client));
+        let row: Option<&str> = columns.take()?;
+        let client = directory::client_or_null(&mut columns)?;
+        if let (Some(row), Some(client)) = (row, client) {
+            let printed = Printed {
+                row: row.into(),
+                client: Arc::new(client),
+            };
+            clients.known.insert(printed.client.client_id, printed);
         }
     }
     clients.ok_or(StoreError::Corrupt {
