@@ -135,7 +135,9 @@ impl Issue {
     /// An access token without a session, decided as of `now` and issued `at` another time that
     /// comes after every cut-off.
     pub fn at(mut self, now: DateTime<Utc>, at: DateTime<Utc>) -> Self {
-        self.access_expires_at = at + (self.access_expires_at - now);
+        self.access_expires_at = at
+            .checked_add_signed(self.access_expires_at - now)
+            .unwrap_or(DateTime::<Utc>::MAX_UTC);
         self.created_at = at;
         self
     }
@@ -317,5 +319,11 @@ mod tests {
         let issue = issue.at(second(1_000), second(2_000));
         assert_eq!(issue.created_at, second(2_000));
         assert_eq!(issue.access_expires_at, second(2_600));
+        let for_ever = Issue {
+            access_expires_at: DateTime::<Utc>::MAX_UTC,
+            ..issue
+        };
+        let issue = for_ever.at(second(1_000), second(2_000));
+        assert_eq!(issue.access_expires_at, DateTime::<Utc>::MAX_UTC);
     }
 }

@@ -78,6 +78,17 @@ async fn a_token_of_a_known_client_is_one_statement_and_no_transaction_around_it
     // On another connection it is prepared once more.
     assert!((20.0..=30.0).contains(&statements(names[0]).await));
     assert!(client.active(&last).await);
+
+    let retire =
+        "UPDATE countersign.client_secret SET retired_at = now() WHERE client_id::text = $1";
+    at.sql.execute(retire, &[&client.id]).await.unwrap();
+    let before = statements(names[0]).await;
+    for _ in 0..10 {
+        let refused = tokens.issue_token(client.request(of(&["a"]))).await;
+        assert_eq!(refused.unwrap_err().code(), tonic::Code::Unauthenticated);
+    }
+    let more = statements(names[0]).await - before;
+    assert!(more <= 2.0, "it was asked {more} times in vain");
 }
 
 #[tokio::test]
@@ -302,6 +313,7 @@ async fn a_known_client_that_is_being_cut_off_is_waited_for() {
         let client = client.clone();
         async move { client.issue(Default::default()).await.unwrap().access_token }
     });
+    // The pause is the subject: long enough for a token that waits for nothing.
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert!(!issuing.is_finished(), "it would be before the cut-off");
     at.sql.batch_execute("COMMIT").await.unwrap();

@@ -239,8 +239,9 @@ async fn the_end_waits_for_the_audit_stream_but_not_for_ever() {
         if taken {
             // Somebody reads again, when everything else has ended.
             server.says("stopping: finishing what runs").await;
-            let mut written = String::new();
+            let (started, mut written) = (Instant::now(), String::new());
             while !written.contains("\"event\":\"issue\"") {
+                assert!(started.elapsed() < Duration::from_mins(1), "{written}");
                 let mut bytes = [0; 4096];
                 match pipe.read(&mut bytes) {
                     Ok(count) => written.push_str(std::str::from_utf8(&bytes[..count]).unwrap()),

@@ -75,11 +75,14 @@ impl Premises {
         }
         for Job { ask, .. } in jobs {
             let credentials = &ask.claim.credentials;
-            if let Some(caller) = callers.get(credentials) {
-                let is = (caller.client_id, caller.identity_of);
-                if known.callers.get(credentials) != Some(&is) {
-                    known.callers.insert(credentials.clone(), is);
-                }
+            let Some(caller) = callers.get(credentials) else {
+                // Or it would send every batch that it is in to the database in vain.
+                known.callers.remove(credentials);
+                continue;
+            };
+            let is = (caller.client_id, caller.identity_of);
+            if known.callers.get(credentials) != Some(&is) {
+                known.callers.insert(credentials.clone(), is);
             }
         }
     }
