@@ -7,6 +7,7 @@ mod directory;
 mod layers;
 pub mod methods;
 mod reason;
+mod shortcut;
 pub mod status;
 mod token_authority;
 pub mod transport;
@@ -22,6 +23,7 @@ use crate::proto::{
 use crate::sidecar::{self, AuthorizationServer, Sidecar};
 use convert::ClientBounds;
 use layers::{CallLayer, Edge, Limits};
+use shortcut::{Hot, ShortcutLayer};
 use std::{sync::Arc, time::Duration};
 use tonic::{service::Routes, transport::server::Server};
 use tonic_health::{
@@ -84,7 +86,7 @@ const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
 
 /// The layers around every service.
-pub type Layers = Stack<CallLayer, Identity>;
+pub type Layers = Stack<ShortcutLayer, Stack<CallLayer, Identity>>;
 
 /// The transport, without any service: what `countersign bench` compares with has the same.
 pub fn server(connections: Connections) -> Server {
@@ -124,21 +126,21 @@ pub fn services(
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1alpha()?;
 
-    // The layer sees every call first and every answer last.
-    let server = server(options.connections).layer(CallLayer::new(edge));
-    let routes = Routes::new(
-        TokenAuthorityServiceServer::new(tokens)
+    let hot = Hot {
+        tokens: TokenAuthorityServiceServer::new(tokens)
             .max_decoding_message_size(options.max_message_bytes)
             .max_encoding_message_size(usize::MAX),
+        checks: AuthorizationServer::new(sidecar)
+            .max_decoding_message_size(options.max_message_bytes),
+    };
+    // The first layer sees every call first and every answer last.
+    let server = server(options.connections)
+        .layer(CallLayer::new(edge))
+        .layer(ShortcutLayer::new(hot));
+    let routes = Routes::new(
+        DirectoryServiceServer::new(directory).max_decoding_message_size(options.max_message_bytes),
     );
     let routes = routes
-        .add_service(
-            DirectoryServiceServer::new(directory)
-                .max_decoding_message_size(options.max_message_bytes),
-        )
-        .add_service(
-            AuthorizationServer::new(sidecar).max_decoding_message_size(options.max_message_bytes),
-        )
         .add_service(HealthServer::new(HealthService::from_health_reporter(
             health,
         )))
