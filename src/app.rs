@@ -21,7 +21,6 @@ use crate::{
 use std::{fs::OpenOptions, future::Future, io::Write, net::SocketAddr, sync::Arc, time::Duration};
 use thiserror::Error;
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
-use tonic::{service::Routes, transport::server::Server};
 
 /// Why a server did not start, or ended.
 #[derive(Debug, Error)]
@@ -54,9 +53,6 @@ pub enum AppError {
     /// The descriptors of the proto make no sense: a defect of the build.
     #[error("the server's own descriptors: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
-    /// The transport failed.
-    #[error("the server's transport failed: {0}")]
-    Transport(#[from] tonic::transport::Error),
     /// The database will not have us, now or later.
     #[error("{0}")]
     Refused(#[from] readiness::Refused),
@@ -65,8 +61,8 @@ pub enum AppError {
 /// A server that is bound, but does not serve yet.
 pub struct Bound {
     listening: Listening,
-    server: Server<grpc::Layers>,
-    routes: Routes,
+    services: grpc::Services,
+    connections: grpc::Connections,
     max_age: Duration,
     authority: Arc<Authority>,
     health: Health,
@@ -111,7 +107,8 @@ pub async fn build(
     let authority = Arc::new(authority(config, ring, port)?);
     let health = Health::new().await;
     let options = edge_options(config, telemetry.traces());
-    let (server, routes) = grpc::services(&authority, health.reporter(), options)?;
+    let connections = options.connections;
+    let services = grpc::services(&authority, health.reporter(), options)?;
 
     let kubelets = match config.health.listen {
         None => None,
@@ -134,8 +131,8 @@ pub async fn build(
     });
     Ok(Bound {
         listening,
-        server,
-        routes,
+        services,
+        connections,
         max_age: config.connections.max_age,
         authority,
         health,
@@ -211,7 +208,13 @@ impl Bound {
         let incoming = listeners.accept();
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let stopped = async { drop(stopped.await) };
-        let served = grpc::serve(self.server, self.routes, incoming, self.max_age, stopped);
+        let served = grpc::serve(
+            self.services,
+            self.connections,
+            incoming,
+            self.max_age,
+            stopped,
+        );
         let mut serving = tokio::spawn(served);
         tracing::info!(%address, tls = tls.is_some() && secure.is_none(), "listening");
         if let Some(address) = secure {
@@ -251,7 +254,7 @@ impl Bound {
         let refused = tokio::select! {
             refused = watch => Some(refused),
             () = shutdown => None,
-            ended = &mut serving => return ended.unwrap_or(Ok(())).map_err(Into::into),
+            _ = &mut serving => return Ok(()),
         };
         let was_ready = *self.health.readiness().borrow();
         self.health.tell(false).await;
@@ -261,7 +264,7 @@ impl Bound {
             tracing::info!(pause = ?self.pause, "stopping: still taking calls");
             tokio::select! {
                 () = tokio::time::sleep(self.pause) => {}
-                ended = &mut serving => return ended.unwrap_or(Ok(())).map_err(Into::into),
+                _ = &mut serving => return Ok(()),
             }
         }
         tracing::info!("stopping: finishing what runs");
@@ -274,9 +277,7 @@ impl Bound {
             }
             (&mut serving).await
         };
-        if let Ok(ended) = tokio::time::timeout(self.drain, ended).await {
-            ended.unwrap_or(Ok(()))?;
-        } else {
+        if tokio::time::timeout(self.drain, ended).await.is_err() {
             serving.abort();
             if let Some(purging) = &purging {
                 purging.abort();

@@ -162,7 +162,7 @@ impl From<AppError> for Failure {
             | AppError::DatabaseFiles(_)
             | AppError::Url(_) => Exit::BadInput,
             AppError::Store(_) => Exit::Unreachable,
-            AppError::Reflection(_) | AppError::Transport(_) => Exit::Refused,
+            AppError::Reflection(_) => Exit::Refused,
             AppError::Refused(refused) => match refused.kind {
                 RefusedKind::Credentials => Exit::Credentials,
                 RefusedKind::Schema => Exit::SchemaBeyond,

@@ -1,39 +1,32 @@
-//! Serves connections, each only up to an age: a caller that keeps one for ever would never
-//! find a new replica.
+//! Serves connections over hyper's HTTP/2, each only up to an age: a caller that keeps one for
+//! ever would never find a new replica.
 
 use super::{
-    Layers,
-    transport::{BEFORE_GOODBYE, Gathering, Peer},
+    Connections, Services,
+    transport::{BEFORE_GOODBYE, Gathering, Peer, Stream},
 };
 use futures_util::FutureExt as _;
+use http::{Request, Response};
+use hyper::{body::Incoming, server::conn::http2, service::Service};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use std::{
+    convert::Infallible,
     future::Future,
-    pin::pin,
+    pin::{Pin, pin},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    sync::mpsc,
-    task::JoinSet,
-};
-use tokio_stream::{Stream, StreamExt as _, wrappers::ReceiverStream};
-use tonic::{
-    service::Routes,
-    transport::{
-        Error,
-        server::{Connected, Server},
-    },
-};
+use tokio::sync::watch;
+use tokio_stream::{Stream as Incomers, StreamExt as _};
+use tonic::body::Body;
+use tower::Service as _;
 
 /// How many ages there are. Connections take turns, so that those of one moment, such as the
 /// start of a replica, do not end in one moment.
-const LANES: u32 = 16;
-/// Connections of one lane that wait to be served.
-const WAITING: usize = 64;
+const AGES: u32 = 16;
 /// Connections that are still accepted when it ends: as many as a listener keeps waiting.
 const MOST_AT_THE_END: usize = 1024;
 /// The pause after a connection that could not be accepted, as when files run out.
@@ -44,81 +37,105 @@ const BREATH: Duration = Duration::from_millis(20);
 ///
 /// At `max_age`, more or less by a tenth, a connection is told to go away, and ends when its
 /// calls are done. A stream that stays open, as a watch of health does, keeps it.
-pub async fn serve<IO, E>(
-    server: Server<Layers>,
-    routes: Routes,
-    incoming: impl Stream<Item = Result<IO, E>>,
+pub async fn serve<E>(
+    services: Services,
+    connections: Connections,
+    incoming: impl Incomers<Item = Result<Stream, E>>,
     max_age: Duration,
     stop: impl Future<Output = ()>,
-) -> Result<(), Error>
-where
-    IO: AsyncRead + AsyncWrite + Connected<ConnectInfo = Peer> + Unpin + Send + 'static,
-{
+) {
+    let http2 = http2(connections);
     let leaving = Arc::new(AtomicBool::new(false));
-    let mut lanes = Vec::new();
-    let mut serving = JoinSet::new();
-    for lane in 0..LANES {
-        let (to, connections) = mpsc::channel::<IO>(WAITING);
-        lanes.push(to);
-        let age = age(max_age, lane);
-        // Without the server's own grace, which would cut off instead of saying goodbye.
-        let server = server.clone().max_connection_age(age);
-        let leaving = Arc::clone(&leaving);
-        let connections = ReceiverStream::new(connections)
-            .map(move |stream| Gathering::new(stream, age, Arc::clone(&leaving)))
-            .map(Ok::<_, std::io::Error>);
-        let routes = routes.clone();
-        serving.spawn(async move {
-            // It ends, gracefully, when no more connections can come.
-            let never = std::future::pending();
-            let mut server = server;
-            server
-                .add_routes(routes)
-                .serve_with_incoming_shutdown(connections, never)
-                .await
-        });
-    }
+    // Each connection holds a receiver for as long as it lives.
+    let (goodbye, told) = watch::channel(());
+    let mut ages = (0..AGES).map(|turn| age(max_age, turn)).cycle();
+    let mut begin = |stream: Stream| {
+        let age = ages.next().unwrap_or(max_age);
+        let peer = stream.peer().clone();
+        let stream = Gathering::new(stream, peer.clone(), age, Arc::clone(&leaving));
+        let services = services.clone();
+        let of_peer = OfPeer { services, peer };
+        let connection = http2.serve_connection(TokioIo::new(stream), of_peer);
+        tokio::spawn(to_its_end(connection, age, told.clone()));
+    };
     {
         let (mut incoming, mut stop) = (pin!(incoming), pin!(stop));
-        for lane in (0..lanes.len()).cycle() {
-            let connection = loop {
-                tokio::select! {
-                    () = &mut stop => break None,
-                    next = incoming.next() => match next {
-                        Some(Ok(connection)) => break Some(connection),
-                        Some(Err(_)) => tokio::time::sleep(BREATH).await,
-                        None => break None,
-                    },
-                }
-            };
-            let Some(connection) = connection else { break };
-            if lanes[lane].send(connection).await.is_err() {
-                break;
+        loop {
+            tokio::select! {
+                () = &mut stop => break,
+                next = incoming.next() => match next {
+                    Some(Ok(stream)) => begin(stream),
+                    Some(Err(_)) => tokio::time::sleep(BREATH).await,
+                    None => break,
+                },
             }
         }
         leaving.store(true, Ordering::Relaxed);
         tokio::time::sleep(BEFORE_GOODBYE).await;
         // Who has connected already hears a goodbye too, instead of a reset.
-        for lane in (0..lanes.len()).cycle().take(MOST_AT_THE_END) {
+        for _ in 0..MOST_AT_THE_END {
             match incoming.next().now_or_never() {
-                Some(Some(Ok(connection))) => drop(lanes[lane].send(connection).await),
+                Some(Some(Ok(stream))) => begin(stream),
                 _ => break,
             }
         }
     }
     // The listener is closed by now, so that nobody new waits for us.
-    drop(lanes);
-    while let Some(lane) = serving.join_next().await {
-        if let Ok(served) = lane {
-            served?;
-        }
-    }
-    Ok(())
+    drop(told);
+    goodbye.send_replace(());
+    goodbye.closed().await;
 }
 
-/// The age of a lane's connections: from nine to eleven tenths.
-fn age(max_age: Duration, lane: u32) -> Duration {
-    max_age.mul_f64(0.9 + 0.2 * f64::from(lane) / f64::from(LANES - 1))
+/// The age of a connection: from nine to eleven tenths.
+fn age(max_age: Duration, turn: u32) -> Duration {
+    max_age.mul_f64(0.9 + 0.2 * f64::from(turn) / f64::from(AGES - 1))
+}
+
+fn http2(connections: Connections) -> http2::Builder<TokioExecutor> {
+    let mut http2 = http2::Builder::new(TokioExecutor::new());
+    http2
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(connections.max_concurrent_streams)
+        .initial_stream_window_size(super::STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(super::CONNECTION_WINDOW_BYTES)
+        .max_header_list_size(connections.max_metadata_bytes)
+        .keep_alive_interval(connections.keepalive_interval)
+        .keep_alive_timeout(connections.keepalive_timeout);
+    http2
+}
+
+type Connection = http2::Connection<TokioIo<Gathering<Stream>>, OfPeer, TokioExecutor>;
+
+/// Serves a connection until it ends; at its age, or when everybody is told, it is asked to.
+async fn to_its_end(connection: Connection, age: Duration, mut told: watch::Receiver<()>) {
+    let mut connection = pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        _ = tokio::time::timeout(age, told.changed()) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection failed");
+    }
+}
+
+/// The services, for one connection.
+struct OfPeer {
+    services: Services,
+    peer: Peer,
+}
+
+impl Service<Request<Incoming>> for OfPeer {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        request.extensions_mut().insert(self.peer.clone());
+        self.services.clone().call(request)
+    }
 }
 
 #[cfg(test)]
@@ -127,8 +144,8 @@ mod tests {
 
     #[test]
     fn ages_differ_by_a_tenth_at_most_and_none_is_another_s() {
-        let ages: Vec<_> = (0..LANES)
-            .map(|lane| age(Duration::from_secs(100), lane))
+        let ages: Vec<_> = (0..AGES)
+            .map(|turn| age(Duration::from_secs(100), turn))
             .collect();
         assert_eq!(ages[0], Duration::from_secs(90));
         assert!(ages.last().unwrap().as_secs_f64() <= 110.001);

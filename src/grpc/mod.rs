@@ -22,15 +22,14 @@ use crate::proto::{
 };
 use crate::sidecar::{self, AuthorizationServer, Sidecar};
 use convert::ClientBounds;
-use layers::{CallLayer, Edge, Limits};
-use shortcut::{Hot, ShortcutLayer};
+use layers::{CallService, Edge, Limits};
+use shortcut::{Hot, Shortcut};
 use std::{sync::Arc, time::Duration};
 use tonic::{service::Routes, transport::server::Server};
 use tonic_health::{
     pb::health_server::HealthServer,
     server::{HealthReporter, HealthService},
 };
-use tower::layer::util::{Identity, Stack};
 
 pub use connections::serve;
 pub use convert::ClientBounds as DirectoryBounds;
@@ -82,19 +81,19 @@ impl Connections {
 }
 
 /// What a caller may send of one call, and of all calls of a connection, before it is read.
+/// Messages are small, and a connection carries many at once: room for them without an update
+/// of the window for every few.
 const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
 
-/// The layers around every service.
-pub type Layers = Stack<ShortcutLayer, Stack<CallLayer, Identity>>;
+/// Every service of the port, behind what every call passes.
+pub type Services = CallService<Shortcut>;
 
-/// The transport, without any service: what `countersign bench` compares with has the same.
-pub fn server(connections: Connections) -> Server {
+/// A server of tonic's own with the same settings: what `countersign bench` compares with.
+pub fn bare_server(connections: Connections) -> Server {
     Server::builder()
         .tcp_nodelay(true)
         .max_concurrent_streams(connections.max_concurrent_streams)
-        // Messages are small, and a connection carries many at once: room for them without
-        // an update of the window for every few.
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .http2_max_header_list_size(connections.max_metadata_bytes)
@@ -102,12 +101,12 @@ pub fn server(connections: Connections) -> Server {
         .http2_keepalive_timeout(Some(connections.keepalive_timeout))
 }
 
-/// The transport and every service of the port: the table of contents.
+/// Every service of the port: the table of contents.
 pub fn services(
     authority: &Arc<Authority>,
     health: HealthReporter,
     options: EdgeOptions,
-) -> Result<(Server<Layers>, Routes), tonic_reflection::server::Error> {
+) -> Result<Services, tonic_reflection::server::Error> {
     let edge = Arc::new(Edge::new(
         Arc::clone(authority),
         options.deadlines,
@@ -133,10 +132,6 @@ pub fn services(
         checks: AuthorizationServer::new(sidecar)
             .max_decoding_message_size(options.max_message_bytes),
     };
-    // The first layer sees every call first and every answer last.
-    let server = server(options.connections)
-        .layer(CallLayer::new(edge))
-        .layer(ShortcutLayer::new(hot));
     let routes = Routes::new(
         DirectoryServiceServer::new(directory).max_decoding_message_size(options.max_message_bytes),
     );
@@ -146,5 +141,6 @@ pub fn services(
         )))
         .add_service(reflection)
         .add_service(reflection_alpha);
-    Ok((server, routes))
+    // The outermost sees every call first and every answer last.
+    Ok(CallService::new(edge, Shortcut::new(hot, routes)))
 }

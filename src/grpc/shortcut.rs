@@ -7,6 +7,7 @@ use crate::proto::v1::token_authority_service_server::{
 };
 use crate::sidecar::{AuthorizationServer, SERVICE_NAME as CHECKS, Sidecar};
 use http::{Request, Response};
+use hyper::body::Incoming;
 use std::{
     convert::Infallible,
     future::Future,
@@ -14,8 +15,8 @@ use std::{
     sync::Arc,
     task::{Context, Poll},
 };
-use tonic::body::Body;
-use tower::{Layer, Service};
+use tonic::{body::Body, service::Routes};
+use tower::Service;
 
 /// The services that are reached without the router.
 #[derive(Debug)]
@@ -24,49 +25,33 @@ pub(super) struct Hot {
     pub(super) checks: AuthorizationServer<Sidecar>,
 }
 
-/// Makes the layer's service.
+/// All services.
 #[derive(Debug, Clone)]
-pub struct ShortcutLayer(Arc<Hot>);
-
-impl ShortcutLayer {
-    pub(super) fn new(hot: Hot) -> Self {
-        Self(Arc::new(hot))
-    }
+pub struct Shortcut {
+    hot: Arc<Hot>,
+    others: Routes,
 }
 
-impl<S> Layer<S> for ShortcutLayer {
-    type Service = Shortcut<S>;
-
-    fn layer(&self, others: S) -> Self::Service {
-        Shortcut {
-            hot: Arc::clone(&self.0),
+impl Shortcut {
+    pub(super) fn new(hot: Hot, others: Routes) -> Self {
+        Self {
+            hot: Arc::new(hot),
             others,
         }
     }
 }
 
-/// The layer's service.
-#[derive(Debug, Clone)]
-pub struct Shortcut<S> {
-    hot: Arc<Hot>,
-    others: S,
-}
-
-impl<S> Service<Request<Body>> for Shortcut<S>
-where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
-    S::Future: Send + 'static,
-{
+impl Service<Request<Incoming>> for Shortcut {
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        // The hot services are always ready.
-        self.others.poll_ready(cx)
+        // As all services of tonic's, the hot ones are always ready.
+        <Routes as Service<Request<Incoming>>>::poll_ready(&mut self.others, cx)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
         match service(request.uri().path()) {
             Some(TOKENS) => self.hot.tokens.clone().call(request),
             Some(CHECKS) => self.hot.checks.clone().call(request),

@@ -66,7 +66,7 @@ pub(in crate::cli) async fn run(args: EchoArgs) -> Result<Exit, Failure> {
         }
     };
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-    grpc::server(grpc::Connections::with(args.max_concurrent_streams))
+    grpc::bare_server(grpc::Connections::with(args.max_concurrent_streams))
         .add_service(EchoService)
         .add_service(AuthorizationServer::new(Yes))
         .serve_with_incoming_shutdown(incoming, asked)

@@ -21,6 +21,7 @@ use crate::grpc::{
 };
 use crate::sidecar;
 use http::{HeaderMap, HeaderValue, Request, Response};
+use hyper::body::Incoming;
 use opentelemetry::{Context as Trace, trace::FutureExt as _};
 use std::{
     convert::Infallible,
@@ -32,7 +33,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tonic::{Code, Status, body::Body};
-use tower::{Layer, Service};
+use tower::Service;
 
 /// The metadata that holds a proof (RFC 9449 section 4.1).
 const DPOP: &str = "dpop";
@@ -72,37 +73,22 @@ impl Edge {
     }
 }
 
-/// Makes the layer's service.
-#[derive(Debug, Clone)]
-pub struct CallLayer(Arc<Edge>);
-
-impl CallLayer {
-    pub(in crate::grpc) fn new(edge: Arc<Edge>) -> Self {
-        Self(edge)
-    }
-}
-
-impl<S> Layer<S> for CallLayer {
-    type Service = CallService<S>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        CallService {
-            edge: Arc::clone(&self.0),
-            inner,
-        }
-    }
-}
-
-/// The layer's service.
+/// The layer around a service.
 #[derive(Debug, Clone)]
 pub struct CallService<S> {
     edge: Arc<Edge>,
     inner: S,
 }
 
-impl<S> Service<Request<Body>> for CallService<S>
+impl<S> CallService<S> {
+    pub(in crate::grpc) fn new(edge: Arc<Edge>, inner: S) -> Self {
+        Self { edge, inner }
+    }
+}
+
+impl<S> Service<Request<Incoming>> for CallService<S>
 where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
+    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>
         + Clone
         + Send
         + 'static,
@@ -116,10 +102,10 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
         let arrived = Instant::now();
-        let ready = self.inner.clone();
-        let inner = std::mem::replace(&mut self.inner, ready);
+        // What stands behind it is always ready, and a clone of it too.
+        let inner = self.inner.clone();
         let edge = Arc::clone(&self.edge);
         let place = methods::place(request.uri().path());
         let trace = edge.spans.as_ref().map(|spans| {
@@ -146,13 +132,13 @@ impl Edge {
     async fn answer<S>(
         self: Arc<Self>,
         mut inner: S,
-        mut request: Request<Body>,
+        mut request: Request<Incoming>,
         place: Option<usize>,
         arrived: Instant,
         trace: Option<Trace>,
     ) -> Result<Response<Body>, Infallible>
     where
-        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+        S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>,
     {
         let _unanswered = request.extensions().get().map(Peer::asks);
         let proved = request.headers().contains_key(DPOP);
@@ -208,7 +194,7 @@ impl Edge {
     async fn admit(
         &self,
         method: &'static Method,
-        request: &mut Request<Body>,
+        request: &mut Request<Incoming>,
         arrived: Instant,
         trace: Option<&Trace>,
     ) -> Result<(), Status> {
@@ -306,7 +292,8 @@ impl Edge {
     }
 
     /// How long the call may take: the server's own deadline, or the caller's if that
-    /// is shorter. It fires a little before tonic's timer, which would say CANCELLED.
+    /// is shorter. It fires a little before the timer of a client of tonic's, which would say
+    /// CANCELLED.
     fn deadline(&self, method: &Method, headers: &HeaderMap) -> Option<Duration> {
         let own = match method.deadline {
             Deadline::Call => self.deadlines.call,

@@ -7,7 +7,8 @@ mod limits;
 mod panics;
 mod spans;
 
-pub(super) use call::{CallLayer, Edge};
+pub use call::CallService;
+pub(super) use call::Edge;
 pub(super) use limits::Limits;
 pub use limits::Rates;
 

@@ -21,7 +21,6 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tonic::transport::server::Connected;
 
 /// How long before a goodbye nothing is gathered any more; what was begun is written by then.
 pub const BEFORE_GOODBYE: Duration = Duration::from_millis(10);
@@ -39,12 +38,12 @@ pub struct Gathering<IO> {
     leaving: Arc<AtomicBool>,
 }
 
-impl<IO: Connected<ConnectInfo = Peer>> Gathering<IO> {
+impl<IO> Gathering<IO> {
     /// For a connection that is told to go away at this age, or when the server leaves.
-    pub fn new(stream: IO, age: Duration, leaving: Arc<AtomicBool>) -> Self {
+    pub fn new(stream: IO, peer: Peer, age: Duration, leaving: Arc<AtomicBool>) -> Self {
         Self {
-            peer: stream.connect_info(),
             stream,
+            peer,
             gathered: false,
             until: Instant::now() + age.saturating_sub(BEFORE_GOODBYE),
             leaving,
@@ -67,14 +66,6 @@ impl<IO: Connected<ConnectInfo = Peer>> Gathering<IO> {
     }
 }
 
-impl<IO: Connected<ConnectInfo = Peer>> Connected for Gathering<IO> {
-    type ConnectInfo = Peer;
-
-    fn connect_info(&self) -> Peer {
-        self.peer.clone()
-    }
-}
-
 impl<IO: AsyncRead + Unpin> AsyncRead for Gathering<IO> {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -85,10 +76,7 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Gathering<IO> {
     }
 }
 
-impl<IO> AsyncWrite for Gathering<IO>
-where
-    IO: AsyncWrite + Connected<ConnectInfo = Peer> + Unpin,
-{
+impl<IO: AsyncWrite + Unpin> AsyncWrite for Gathering<IO> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -135,14 +123,6 @@ mod tests {
         flushed: bool,
     }
 
-    impl Connected for Sink {
-        type ConnectInfo = Peer;
-
-        fn connect_info(&self) -> Peer {
-            Peer::new(None, Ok(Vec::new()), &Trust::Everyone)
-        }
-    }
-
     impl AsyncWrite for Sink {
         fn poll_write(
             mut self: Pin<&mut Self>,
@@ -181,8 +161,9 @@ mod tests {
     impl Case {
         fn of_age(age: Duration) -> Self {
             let leaving = Arc::new(AtomicBool::new(false));
+            let peer = Peer::new(None, Ok(Vec::new()), &Trust::Everyone);
             Self {
-                stream: Gathering::new(Sink::default(), age, Arc::clone(&leaving)),
+                stream: Gathering::new(Sink::default(), peer, age, Arc::clone(&leaving)),
                 leaving,
                 woken: Arc::default(),
             }

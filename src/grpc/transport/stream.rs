@@ -11,7 +11,6 @@ use tokio::{
     net::{TcpStream, UnixStream},
 };
 use tokio_rustls::server::TlsStream;
-use tonic::transport::server::Connected;
 
 /// A connection and its peer.
 #[derive(Debug)]
@@ -31,13 +30,10 @@ impl Stream {
     pub(super) fn new(wire: Wire, peer: Peer) -> Self {
         Self { wire, peer }
     }
-}
 
-impl Connected for Stream {
-    type ConnectInfo = Peer;
-
-    fn connect_info(&self) -> Peer {
-        self.peer.clone()
+    /// Who is at its other end.
+    pub fn peer(&self) -> &Peer {
+        &self.peer
     }
 }
 
