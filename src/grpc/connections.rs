@@ -70,8 +70,6 @@ pub async fn serve<E>(
                 },
             }
         }
-        leaving.store(true, Ordering::Relaxed);
-        tokio::time::sleep(BEFORE_GOODBYE).await;
         // Who has connected already hears a goodbye too, instead of a reset.
         for _ in 0..MOST_AT_THE_END {
             match incoming.next().now_or_never() {
@@ -82,6 +80,8 @@ pub async fn serve<E>(
     }
     // The listener is closed by now, so that nobody new waits for us.
     drop(told);
+    leaving.store(true, Ordering::Relaxed);
+    tokio::time::sleep(BEFORE_GOODBYE).await;
     goodbye.send_replace(());
     goodbye.closed().await;
 }
@@ -110,6 +110,8 @@ type Connection = http2::Connection<TokioIo<Gathering<Stream>>, OfPeer, TokioExe
 async fn to_its_end(connection: Connection, age: Duration, mut told: watch::Receiver<()>) {
     let mut connection = pin!(connection);
     let ended = tokio::select! {
+        // What it has sent comes first: before its preface is read, it would hear nothing.
+        biased;
         ended = connection.as_mut() => ended,
         _ = tokio::time::timeout(age, told.changed()) => {
             connection.as_mut().graceful_shutdown();
