@@ -202,7 +202,8 @@ settings! {
         max_waiting: usize = Integer(1..=1_000_000), Default("10000");
         /// How long a call may wait for its batch; then it is refused before the database.
         max_wait: Duration = Time(ms(1)..=secs(MINUTE)), Default("2s");
-        /// How many batches of one kind may be in the database at once.
+        /// How many batches of one kind may be in the database at once; where it is more than one,
+        /// client-only tokens may have one more, whose batches mostly wait for the log.
         in_flight: usize = Integer(1..=64), Default("2");
     }
 

@@ -1,22 +1,25 @@
 //! Serves connections over hyper's HTTP/2, each only up to an age: a caller that keeps one for
 //! ever would never find a new replica.
+//!
+//! A goodbye (GOAWAY, RFC 9113 section 6.8) is said in a quiet moment of its connection, if one
+//! comes: in one piece with many answers, it would come to the client together with the reason
+//! to ask again at once, and some clients tell their callers of a call that was never begun
+//! instead of repeating it.
 
 use super::{
     Connections, Services,
-    transport::{BEFORE_GOODBYE, Gathering, Peer, Stream},
+    driver::{Driver, Streams, aside},
+    methods,
+    transport::{Peer, Stream},
 };
 use futures_util::FutureExt as _;
 use http::{Request, Response};
 use hyper::{body::Incoming, server::conn::http2, service::Service};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use std::{
     convert::Infallible,
     future::Future,
     pin::{Pin, pin},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
     time::Duration,
 };
 use tokio::sync::watch;
@@ -44,19 +47,20 @@ pub async fn serve<E>(
     max_age: Duration,
     stop: impl Future<Output = ()>,
 ) {
-    let http2 = http2(connections);
-    let leaving = Arc::new(AtomicBool::new(false));
     // Each connection holds a receiver for as long as it lives.
     let (goodbye, told) = watch::channel(());
     let mut ages = (0..AGES).map(|turn| age(max_age, turn)).cycle();
     let mut begin = |stream: Stream| {
         let age = ages.next().unwrap_or(max_age);
-        let peer = stream.peer().clone();
-        let stream = Gathering::new(stream, peer.clone(), age, Arc::clone(&leaving));
-        let services = services.clone();
-        let of_peer = OfPeer { services, peer };
+        let of_peer = OfPeer {
+            services: services.clone(),
+            peer: stream.peer().clone(),
+        };
+        let streams = Streams::default();
+        let http2 = http2(connections, streams.clone());
         let connection = http2.serve_connection(TokioIo::new(stream), of_peer);
-        tokio::spawn(to_its_end(connection, age, told.clone()));
+        let driver = Driver::new(connection, streams);
+        tokio::spawn(to_its_end(driver, age, told.clone()));
     };
     {
         let (mut incoming, mut stop) = (pin!(incoming), pin!(stop));
@@ -80,8 +84,6 @@ pub async fn serve<E>(
     }
     // The listener is closed by now, so that nobody new waits for us.
     drop(told);
-    leaving.store(true, Ordering::Relaxed);
-    tokio::time::sleep(BEFORE_GOODBYE).await;
     goodbye.send_replace(());
     goodbye.closed().await;
 }
@@ -91,8 +93,8 @@ fn age(max_age: Duration, turn: u32) -> Duration {
     max_age.mul_f64(0.9 + 0.2 * f64::from(turn) / f64::from(AGES - 1))
 }
 
-fn http2(connections: Connections) -> http2::Builder<TokioExecutor> {
-    let mut http2 = http2::Builder::new(TokioExecutor::new());
+fn http2(connections: Connections, streams: Streams) -> http2::Builder<Streams> {
+    let mut http2 = http2::Builder::new(streams);
     http2
         .timer(TokioTimer::new())
         .max_concurrent_streams(connections.max_concurrent_streams)
@@ -104,18 +106,21 @@ fn http2(connections: Connections) -> http2::Builder<TokioExecutor> {
     http2
 }
 
-type Connection = http2::Connection<TokioIo<Gathering<Stream>>, OfPeer, TokioExecutor>;
+type Connection = http2::Connection<TokioIo<Stream>, OfPeer, Streams>;
 
 /// Serves a connection until it ends; at its age, or when everybody is told, it is asked to.
-async fn to_its_end(connection: Connection, age: Duration, mut told: watch::Receiver<()>) {
-    let mut connection = pin!(connection);
+async fn to_its_end(mut driver: Driver<Connection>, age: Duration, mut told: watch::Receiver<()>) {
     let ended = tokio::select! {
         // What it has sent comes first: before its preface is read, it would hear nothing.
         biased;
-        ended = connection.as_mut() => ended,
+        ended = &mut driver => ended,
         _ = tokio::time::timeout(age, told.changed()) => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+            if let Some(ended) = driver.until_quiet().await {
+                ended
+            } else {
+                driver.connection().graceful_shutdown();
+                driver.await
+            }
         }
     };
     if let Err(error) = ended {
@@ -136,7 +141,13 @@ impl Service<Request<Incoming>> for OfPeer {
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         request.extensions_mut().insert(self.peer.clone());
-        self.services.clone().call(request)
+        let brief = methods::is_brief(request.uri().path());
+        let answer = self.services.clone().call(request);
+        if brief {
+            answer
+        } else {
+            Box::pin(aside(answer))
+        }
     }
 }
 

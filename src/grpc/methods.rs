@@ -46,6 +46,22 @@ pub enum Deadline {
     None,
 }
 
+/// Whether a call is answered in the task of its connection: its own work is a matter of
+/// microseconds, whatever it asks, and the rest is waiting. What answers with many rows is not
+/// brief, nor what is called now and then.
+pub(super) fn is_brief(path: &str) -> bool {
+    BRIEF.contains(&path)
+}
+
+const BRIEF: [&str; 6] = [
+    "/countersign.v1.TokenAuthorityService/Introspect",
+    "/countersign.v1.TokenAuthorityService/IssueToken",
+    "/countersign.v1.TokenAuthorityService/RotateRefresh",
+    "/countersign.v1.TokenAuthorityService/RevokeSession",
+    "/countersign.v1.TokenAuthorityService/RevokeToken",
+    sidecar::PATH,
+];
+
 const ADMIN: Access = Access::AnyOf(&[Role::Admin]);
 /// An error of this method is answered by a denial, for its caller would take one for a yes.
 pub(super) fn denies_errors(path: &str) -> bool {
@@ -102,4 +118,16 @@ pub const OTHER: &str = "_OTHER";
 /// The place of a path in the table.
 pub fn place(path: &str) -> Option<usize> {
     TABLE.iter().position(|method| method.path == path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_brief_is_in_the_table() {
+        for path in BRIEF {
+            assert!(place(path).is_some(), "{path}");
+        }
+    }
 }

@@ -4,6 +4,7 @@
 mod connections;
 mod convert;
 mod directory;
+mod driver;
 mod layers;
 pub mod methods;
 mod reason;

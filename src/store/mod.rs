@@ -129,7 +129,7 @@ impl Store {
         });
         // Gathered apart, so that plain tokens do not wait for the work of sessions.
         let premises = Arc::new(Premises::default());
-        let issuing = |kind| {
+        let issuing = |kind, limits| {
             let (p, d, i) = (pool.clone(), Arc::clone(&defaults), Arc::clone(&identities));
             let known = Arc::clone(&premises);
             Coalescer::start(kind, limits, breaker(), move |jobs| {
@@ -139,8 +139,8 @@ impl Store {
             })
         };
         Ok(Self {
-            tokens: issuing("issue"),
-            openings: issuing("open"),
+            tokens: issuing("issue", with_one_more(limits)),
+            openings: issuing("open", limits),
             introspections,
             rotations,
             revocations,
@@ -338,6 +338,15 @@ impl Store {
             }
         })
         .await
+    }
+}
+
+/// Where several batches may be in the database, one more of those that write plain tokens: each
+/// is one statement, and a good part of its time there is the flush of the log.
+fn with_one_more(limits: BatchLimits) -> BatchLimits {
+    BatchLimits {
+        in_flight: limits.in_flight + usize::from(limits.in_flight > 1),
+        ..limits
     }
 }
 

@@ -140,7 +140,6 @@ impl Edge {
     where
         S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>,
     {
-        let _unanswered = request.extensions().get().map(Peer::asks);
         let proved = request.headers().contains_key(DPOP);
         // An unknown method is tonic's to answer: UNIMPLEMENTED.
         let response = if let Some(method) = place.map(|place| &methods::TABLE[place]) {

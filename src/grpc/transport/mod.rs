@@ -1,14 +1,12 @@
 //! The listeners: plain or TLS, and one for proxies that forward whom they verified.
 
 mod certificate;
-mod gathering;
 mod listener;
 mod material;
 mod peer;
 mod stream;
 
 pub use certificate::CertificateFault;
-pub use gathering::{BEFORE_GOODBYE, Gathering};
 pub use listener::{Address, Bound, Listeners, bind};
 pub use material::{ClientCertificates, Material, MaterialError, Source, Terms, Tls, TlsVersion};
 pub use peer::{Peer, Trust};

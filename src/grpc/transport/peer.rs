@@ -2,13 +2,7 @@
 
 use super::certificate::CertificateFault;
 use crate::domain::identity::Identity;
-use std::{
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+use std::{net::SocketAddr, sync::Arc};
 
 /// Who is at the other end.
 #[derive(Debug, Clone)]
@@ -19,18 +13,6 @@ struct Parts {
     address: Option<SocketAddr>,
     names: Result<Vec<Identity>, CertificateFault>,
     proxy: bool,
-    /// Calls over this connection that have no answer yet.
-    unanswered: AtomicUsize,
-}
-
-/// A call that has no answer yet, until it is dropped.
-#[derive(Debug)]
-pub struct Unanswered(Peer);
-
-impl Drop for Unanswered {
-    fn drop(&mut self) {
-        self.0.0.unanswered.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 /// Whose word about a caller counts.
@@ -59,19 +41,7 @@ impl Peer {
             address,
             names,
             proxy,
-            unanswered: AtomicUsize::new(0),
         }))
-    }
-
-    /// Counts a call among the unanswered.
-    pub fn asks(&self) -> Unanswered {
-        self.0.unanswered.fetch_add(1, Ordering::Relaxed);
-        Unanswered(self.clone())
-    }
-
-    /// Whether it waits for answers.
-    pub(super) fn waits(&self) -> bool {
-        self.0.unanswered.load(Ordering::Relaxed) > 0
     }
 
     /// Where it connects from; a Unix socket has no address.

@@ -67,6 +67,13 @@ impl AsyncWrite for Stream {
         on_wire!(self, wire => Pin::new(wire).poll_write(cx, bytes))
     }
 
+    /// No, though every wire could: h2 writes a message of 256 bytes or more by itself where
+    /// writes are vectored, and copies it behind the others up to 1 KiB where they are not. One
+    /// write for a whole batch of answers is the better bargain (BENCHMARKS.md).
+    fn is_write_vectored(&self) -> bool {
+        false
+    }
+
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         on_wire!(self, wire => Pin::new(wire).poll_flush(cx))
     }
