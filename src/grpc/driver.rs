@@ -9,7 +9,6 @@
 use futures_util::{FutureExt as _, StreamExt as _, stream::FuturesUnordered, task::AtomicWaker};
 use hyper::rt::Executor;
 use std::{
-    fmt,
     future::Future,
     panic::{AssertUnwindSafe, resume_unwind},
     pin::Pin,
@@ -41,12 +40,6 @@ impl Streams {
     fn opened(&self) -> MutexGuard<'_, Vec<Running>> {
         // Nothing panics while it is held.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl fmt::Debug for Streams {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Streams")
     }
 }
 

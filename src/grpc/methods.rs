@@ -125,9 +125,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_brief_is_in_the_table() {
+    fn what_is_brief_is_in_the_table_and_what_answers_with_many_rows_is_not_brief() {
         for path in BRIEF {
             assert!(place(path).is_some(), "{path}");
+        }
+        for long in ["BatchIntrospect", "ListSessions"] {
+            let path = format!("/countersign.v1.TokenAuthorityService/{long}");
+            assert!(place(&path).is_some() && !is_brief(&path), "{path}");
         }
     }
 }

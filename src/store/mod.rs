@@ -139,7 +139,13 @@ impl Store {
             })
         };
         Ok(Self {
-            tokens: issuing("issue", with_one_more(limits)),
+            tokens: issuing(
+                "issue",
+                BatchLimits {
+                    in_flight: with_one_more(limits.in_flight),
+                    ..limits
+                },
+            ),
             openings: issuing("open", limits),
             introspections,
             rotations,
@@ -343,11 +349,8 @@ impl Store {
 
 /// Where several batches may be in the database, one more of those that write plain tokens: each
 /// is one statement, and a good part of its time there is the flush of the log.
-fn with_one_more(limits: BatchLimits) -> BatchLimits {
-    BatchLimits {
-        in_flight: limits.in_flight + usize::from(limits.in_flight > 1),
-        ..limits
-    }
+fn with_one_more(in_flight: usize) -> usize {
+    in_flight + usize::from(in_flight > 1)
 }
 
 /// What the database is.
@@ -378,5 +381,15 @@ fn expect(statement: statements::Statement, found: u64, expected: usize) -> Resu
             found,
             expected,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_tokens_may_have_one_batch_more_where_several_are_allowed() {
+        assert_eq!([1, 2, 64].map(with_one_more), [1, 3, 65]);
     }
 }

@@ -106,6 +106,18 @@ async fn many_that_end_at_once_leave_the_connection_its_turn() {
 }
 
 #[tokio::test]
+async fn what_the_connection_has_to_say_goes_before_what_is_answered_now() {
+    let wire = Arc::new(Wire::default());
+    let mut driver = driver(&wire);
+    let answer = wire.stream();
+    assert!((&mut driver).now_or_never().is_none());
+    wire.looks.lock().unwrap().clear();
+    answer.send(()).unwrap();
+    assert!((&mut driver).now_or_never().is_none());
+    assert_eq!(*wire.looks.lock().unwrap(), [0, 1]);
+}
+
+#[tokio::test]
 async fn a_stream_that_panics_ends_alone() {
     let wire = Arc::new(Wire::default());
     let driven = tokio::spawn(driver(&wire));
