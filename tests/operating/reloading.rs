@@ -54,7 +54,11 @@ async fn events(at: &Deployment) -> Vec<Value> {
     rows.iter().map(|row| row.get(0)).collect()
 }
 
-fn audited(server: &Process) -> Vec<Value> {
+/// The changes of a ring that the audit stream tells of: all of them, since the end of the
+/// process waits for the stream.
+async fn audited(mut server: Process) -> Vec<Value> {
+    server.signal(Signal::SIGTERM);
+    assert_eq!(server.exit_code().await, 0);
     let text = fs::read_to_string(server.file("audit")).unwrap();
     text.lines()
         .map(|line| serde_json::from_str::<Value>(line).unwrap())
@@ -100,7 +104,8 @@ async fn a_promoted_key_mints_after_sighup_and_the_old_one_verifies() {
         "keys": [first], "promoted": true, "added": [], "retired": [second],
     });
     assert_eq!(events(&at).await, [promoted, retired]);
-    let rings: Vec<_> = audited(&server)
+    let rings: Vec<_> = audited(server)
+        .await
         .into_iter()
         .map(|one| (one["outcome"].clone(), one["keys"].clone()))
         .collect();
