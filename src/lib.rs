@@ -9,6 +9,7 @@ pub mod bench;
 pub mod cli;
 pub mod config;
 pub mod domain;
+pub mod driver;
 pub mod grpc;
 pub mod health;
 pub mod keyfile;

@@ -130,9 +130,11 @@ async fn every_row_is_measured_without_an_error_and_nothing_is_left() {
         "issue",
         "pg-open",
         "pg-open-tx",
+        "pg-open-one",
         "open",
         "pg-rotate",
         "pg-rotate-tx",
+        "pg-rotate-one",
         "rotate",
     ] {
         let rows = report["results"].as_array().unwrap();
@@ -186,6 +188,7 @@ async fn only_the_rows_asked_for_run_and_what_was_preloaded_is_found_again() {
         "introspect",
         "pg-rotate",
         "pg-rotate-tx",
+        "pg-rotate-one",
         "rotate",
         "mix",
     ];

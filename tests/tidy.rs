@@ -23,6 +23,7 @@ const ALL: &[&str] = &[
     "cli",
     "config",
     "domain",
+    "driver",
     "grpc",
     "health",
     "keyfile",
@@ -88,9 +89,9 @@ const ROOMS: &[Room] = &[
     },
     Room {
         name: "grpc",
-        may_use: "domain, proto, authority, sidecar",
+        may_use: "domain, proto, authority, sidecar, driver",
         never: "store, tokio_postgres",
-        rooms: &["authority", "domain", "grpc", "proto", "sidecar"],
+        rooms: &["authority", "domain", "driver", "grpc", "proto", "sidecar"],
         forbidden: &["tokio_postgres", "deadpool_postgres"],
     },
     Room {
@@ -109,9 +110,9 @@ const ROOMS: &[Room] = &[
     },
     Room {
         name: "bench",
-        may_use: "domain, proto",
+        may_use: "domain, proto, driver",
         never: "store",
-        rooms: &["bench", "domain", "proto"],
+        rooms: &["bench", "domain", "driver", "proto"],
         forbidden: &["tokio_postgres", "deadpool_postgres"],
     },
     Room {

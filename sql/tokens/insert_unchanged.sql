@@ -5,21 +5,17 @@
 -- was and the clock has passed the last cut-off among it ($4), and else none. A transaction of
 -- its own: it returns the tokens' time, or no row. A cut-off of a client waits for this; one that
 -- is under way leaves its row out.
+-- What tokens have in common is sent and made once ($13 to $18); $12 is where each one's stands.
 WITH held AS MATERIALIZED (
-    SELECT c.client_id, c::text AS printed
-    FROM countersign.client c
-    WHERE c.client_id = ANY ($1::uuid[])
-    ORDER BY c.client_id
+    SELECT
+    FROM unnest($1::uuid[], $2::text[]) AS i (client_id, printed)
+    JOIN countersign.client c ON c.client_id = i.client_id AND c::text = i.printed
     FOR KEY SHARE OF c SKIP LOCKED
 ), unchanged AS MATERIALIZED (
     SELECT clock_timestamp() AS at
     FROM countersign.authority a
     WHERE a.not_before IS NOT DISTINCT FROM $3::timestamptz
-        AND cardinality($1::uuid[]) = (
-            SELECT count(*)
-            FROM unnest($1::uuid[], $2::text[]) AS i (client_id, printed)
-            JOIN held h ON h.client_id = i.client_id AND h.printed = i.printed
-        )
+        AND cardinality($1::uuid[]) = (SELECT count(*) FROM held)
         AND cardinality($5::uuid[]) = (
             SELECT count(*)
             FROM unnest($5::uuid[], $6::bytea[], $7::text[], $8::uuid[], $9::uuid[])
@@ -31,6 +27,22 @@ WITH held AS MATERIALIZED (
                 AND x.client_id IS NOT DISTINCT FROM i.identity_of
         )
         AND coalesce(clock_timestamp() > $4::timestamptz, true)
+), terms AS MATERIALIZED (
+    SELECT
+        i.ord,
+        i.client_id,
+        string_to_array(i.scopes, ' ') AS scopes,
+        nullif(string_to_array(i.audience, ' '), '{}') AS audience,
+        (CASE WHEN i.dpop_jkt IS NULL THEN 'Bearer' ELSE 'DPoP' END)::public.token_type
+            AS token_type,
+        i.dpop_jkt,
+        jsonb_build_object('countersign', i.key_id) AS metadata,
+        u.at,
+        u.at + i.life * interval '1 microsecond' AS expires_at
+    FROM unchanged u
+    CROSS JOIN unnest(
+        $13::uuid[], $14::text[], $15::text[], $16::text[], $17::bigint[], $18::bigint[]
+    ) WITH ORDINALITY AS i (client_id, scopes, audience, dpop_jkt, key_id, life, ord)
 ), inserted AS (
     INSERT INTO public.oauth_access_tokens
         (digest, jti, client_id, scopes, audience, token_type, dpop_jkt, metadata,
@@ -38,19 +50,16 @@ WITH held AS MATERIALIZED (
     SELECT
         i.digest,
         i.jti,
-        i.client_id,
-        string_to_array(i.scopes, ' '),
-        nullif(string_to_array(i.audience, ' '), '{}'),
-        (CASE WHEN i.dpop_jkt IS NULL THEN 'Bearer' ELSE 'DPoP' END)::public.token_type,
-        i.dpop_jkt,
-        jsonb_build_object('countersign', i.key_id),
-        u.at,
-        u.at,
-        u.at + i.life * interval '1 microsecond'
-    FROM unchanged u
-    CROSS JOIN unnest(
-        $10::bytea[], $11::uuid[], $12::uuid[], $13::text[], $14::text[], $15::text[],
-        $16::bigint[], $17::bigint[]
-    ) AS i (digest, jti, client_id, scopes, audience, dpop_jkt, key_id, life)
+        t.client_id,
+        t.scopes,
+        t.audience,
+        t.token_type,
+        t.dpop_jkt,
+        t.metadata,
+        t.at,
+        t.at,
+        t.expires_at
+    FROM unnest($10::bytea[], $11::uuid[], $12::bigint[]) AS i (digest, jti, terms)
+    JOIN terms t ON t.ord = i.terms
 )
 SELECT u.at FROM unchanged u

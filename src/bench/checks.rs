@@ -1,6 +1,7 @@
 //! The caller of Envoy's Check, with what Envoy would say of a request.
 
 use super::{Caller, Trouble, callers::Tokens, population::Random, wire::Line, wire::Wire};
+use crate::driver::Streams;
 use envoy_types::pb::envoy::{
     config::core::v3::{HeaderMap, HeaderValue},
     service::auth::v3::{
@@ -81,6 +82,10 @@ impl Caller for Checks {
             Some(Nothing {}) => Ok(()),
             None => Err(Trouble::failed("turned away")),
         }
+    }
+
+    fn task(&self) -> Option<Streams> {
+        Some(self.line.task())
     }
 }
 

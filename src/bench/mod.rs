@@ -2,8 +2,8 @@
 //!
 //! It knows gRPC and `/proc`, but no database: what is compared with it, the same work
 //! done one statement a call, is handed in as a [`Caller`] like any other. Nothing here
-//! spawns a task a call or goes through a channel: every caller is one task that owns
-//! its request, and HTTP/2 is spoken directly (`wire`).
+//! spawns a task a call or goes through a channel: every caller owns its request and runs in
+//! the task of its connection, and HTTP/2 is spoken directly (`wire`).
 
 pub mod callers;
 pub mod chart;
@@ -16,6 +16,7 @@ pub mod runner;
 pub mod sessions;
 pub mod statistics;
 pub mod wire;
+pub mod writers;
 
 pub use runner::{Caller, Callers, Crew, Load, Stop, Trouble};
 pub use statistics::Tally;

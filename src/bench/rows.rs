@@ -125,9 +125,15 @@ pub const ROWS: &[Row] = &[
         "the same rows by plain statements in one transaction",
     ),
     row(
+        "pg-open-one",
+        By::Database,
+        &[],
+        "the server's own transaction over one opening",
+    ),
+    row(
         "open",
         By::Sessions,
-        &["pg-open-tx", "pg-open"],
+        &["pg-open-tx", "pg-open-one", "pg-open"],
         "IssueToken with a refresh token",
     ),
     row(
@@ -143,9 +149,15 @@ pub const ROWS: &[Row] = &[
         "the same rows by plain statements in one transaction",
     ),
     row(
+        "pg-rotate-one",
+        By::Database,
+        &[],
+        "the server's own transaction over one rotation",
+    ),
+    row(
         "rotate",
         By::Sessions,
-        &["pg-rotate-tx", "pg-rotate"],
+        &["pg-rotate-tx", "pg-rotate-one", "pg-rotate"],
         "RotateRefresh",
     ),
     row(
@@ -211,7 +223,7 @@ mod tests {
         };
         assert_eq!(
             names(&["rotate"]).unwrap(),
-            ["pg-rotate", "pg-rotate-tx", "rotate"]
+            ["pg-rotate", "pg-rotate-tx", "pg-rotate-one", "rotate"]
         );
         assert_eq!(
             names(&["issue", "echo"]).unwrap(),

@@ -6,7 +6,8 @@
 //! from when its call was due, not from when a caller was free to make it.
 
 use super::statistics::Tally;
-use futures_util::future::BoxFuture;
+use crate::driver::Streams;
+use futures_util::{FutureExt as _, future::BoxFuture};
 use std::{
     future::Future,
     sync::{
@@ -15,7 +16,10 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use tokio::{sync::Semaphore, task::JoinSet};
+use tokio::{
+    sync::{Semaphore, oneshot},
+    task::JoinSet,
+};
 
 /// How long calls that are due may still be begun after the time is up.
 const OVERTIME: Duration = Duration::from_secs(1);
@@ -42,6 +46,11 @@ impl Trouble {
 pub trait Caller: Send + 'static {
     /// One call.
     fn call(&mut self) -> impl Future<Output = Result<(), Trouble>> + Send;
+
+    /// The task that it runs in; `None`: one of its own.
+    fn task(&self) -> Option<Streams> {
+        None
+    }
 }
 
 /// How callers are run.
@@ -88,7 +97,7 @@ pub trait Crew: Send {
     fn run(&mut self, load: Load, stop: &Stop) -> BoxFuture<'_, Tally>;
 }
 
-/// Callers of one kind, each a task of its own while it runs.
+/// Callers of one kind.
 pub struct Callers<C>(pub Vec<C>);
 
 impl<C: Caller> Crew for Callers<C> {
@@ -112,7 +121,7 @@ async fn closed<C: Caller>(callers: Vec<C>, load: Load, stop: Stop) -> (Vec<C>, 
     let mut tasks = JoinSet::new();
     for mut caller in callers {
         let stop = stop.clone();
-        tasks.spawn(async move {
+        begin(&mut tasks, caller.task(), async move {
             let mut tally = Tally::default();
             let mut began = Instant::now();
             while began < until && !stop.asked() {
@@ -138,7 +147,7 @@ async fn open<C: Caller>(callers: Vec<C>, load: Load, rate: f64, stop: Stop) -> 
     let mut tasks = JoinSet::new();
     for mut caller in callers {
         let schedule = Arc::clone(&schedule);
-        tasks.spawn(async move {
+        begin(&mut tasks, caller.task(), async move {
             let mut tally = Tally::default();
             while let Some(due) = schedule.next().await {
                 let outcome = caller.call().await;
@@ -159,8 +168,31 @@ async fn open<C: Caller>(callers: Vec<C>, load: Load, rate: f64, stop: Stop) -> 
     (callers, tally)
 }
 
+/// Begins work in a task of its own, or in this one. There, too, it ends when it is given up.
+fn begin<T: Send + 'static>(
+    tasks: &mut JoinSet<Option<T>>,
+    task: Option<Streams>,
+    work: impl Future<Output = T> + Send + 'static,
+) {
+    let Some(task) = task else {
+        tasks.spawn(work.map(Some));
+        return;
+    };
+    let (mut tell, told) = oneshot::channel();
+    task.run(async move {
+        let done = tokio::select! {
+            biased;
+            done = work => done,
+            () = tell.closed() => return,
+        };
+        // Nobody to tell: it was given up in this moment.
+        let _ = tell.send(done);
+    });
+    tasks.spawn(told.map(Result::ok));
+}
+
 async fn gather<C: Caller>(
-    mut tasks: JoinSet<(C, Tally)>,
+    mut tasks: JoinSet<Option<(C, Tally)>>,
     start: Instant,
     load: Load,
 ) -> (Vec<C>, Tally) {
@@ -169,10 +201,11 @@ async fn gather<C: Caller>(
     let until = start + load.time() + OVERTIME + PATIENCE;
     loop {
         match tokio::time::timeout_at(until.into(), tasks.join_next()).await {
-            Ok(Some(Ok((caller, tally)))) => {
+            Ok(Some(Ok(Some((caller, tally))))) => {
                 callers.push(caller);
                 all.add(&tally);
             }
+            Ok(Some(Ok(None))) => all.broke("the caller broke down".to_owned()),
             Ok(Some(Err(error))) => all.broke(error.to_string()),
             Ok(None) => break,
             // What these callers had counted is lost with them.

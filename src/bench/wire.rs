@@ -3,8 +3,12 @@
 //!
 //! A caller encodes its own message and reads of the answer what it needs. Echo and the
 //! authority are called by this same code. No TLS.
+//!
+//! The callers of a connection run in its task, as its calls do in the server: those that have
+//! their answers at the same moment ask again at the same moment, and in one write.
 
 use super::Trouble;
+use crate::driver::{Driver, Streams};
 use h2::client::SendRequest;
 use http::{HeaderMap, HeaderValue, Method as Verb, Request, Uri, Version};
 use prost::{
@@ -14,10 +18,6 @@ use prost::{
 use std::{
     fmt, io,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -60,8 +60,8 @@ pub struct Wire {
 #[derive(Clone)]
 struct Connection {
     send: SendRequest<Bytes>,
-    /// Its calls that have no answer yet.
-    unanswered: Arc<AtomicUsize>,
+    /// Where its callers run.
+    callers: Streams,
 }
 
 impl Wire {
@@ -87,24 +87,21 @@ impl Wire {
                 .await
                 .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
             stream.set_nodelay(true)?;
-            let together = Together {
-                stream,
-                unanswered: Arc::default(),
-                gathered: false,
-            };
-            let unanswered = Arc::clone(&together.unanswered);
             let (send, connection) = h2::client::Builder::new()
                 .initial_window_size(STREAM_WINDOW)
                 .initial_connection_window_size(CONNECTION_WINDOW)
-                .handshake::<_, Bytes>(together)
+                .handshake::<_, Bytes>(Together(stream))
                 .await?;
-            tokio::spawn(async move {
-                // Its calls hear of it.
+            let callers = Streams::default();
+            let connection = async move {
                 if let Err(error) = connection.await {
                     tracing::debug!(%error, "a connection of the load generator ended");
                 }
-            });
-            open.push(Connection { send, unanswered });
+                // Its callers go on, and hear of it from their calls.
+                std::future::pending::<()>().await;
+            };
+            tokio::spawn(Driver::new(connection, callers.clone()));
+            open.push(Connection { send, callers });
         }
         let mut headers = HeaderMap::new();
         headers.insert("te", HeaderValue::from_static("trailers"));
@@ -145,20 +142,10 @@ impl fmt::Debug for Wire {
 
 /// A connection whose short messages go out together.
 ///
-/// Callers that have their answers at the same moment ask again at the same moment, so a write
-/// lets everything else that is ready run first, once, and takes along what that brings. That is
-/// how clients with many callers on one connection write (grpc-go yields before it flushes). One
-/// caller alone waits for nobody.
-///
 /// h2 sends a message of 256 bytes or more in a write of its own where writes are vectored, and
 /// copies it behind the others below 1 KiB where they are not. What a row costs should not
 /// hang on which side of the 256 bytes its messages are.
-struct Together {
-    stream: TcpStream,
-    unanswered: Arc<AtomicUsize>,
-    /// What is written now has let the others go first.
-    gathered: bool,
-}
+struct Together(TcpStream);
 
 impl AsyncRead for Together {
     fn poll_read(
@@ -166,7 +153,7 @@ impl AsyncRead for Together {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_read(cx, buffer)
+        Pin::new(&mut self.get_mut().0).poll_read(cx, buffer)
     }
 }
 
@@ -176,14 +163,7 @@ impl AsyncWrite for Together {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        if !this.gathered && this.unanswered.load(Ordering::Relaxed) > 1 {
-            this.gathered = true;
-            // A task that wakes itself while it runs comes last in line.
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        Pin::new(&mut this.stream).poll_write(cx, bytes)
+        Pin::new(&mut self.get_mut().0).poll_write(cx, bytes)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -191,13 +171,11 @@ impl AsyncWrite for Together {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        this.gathered = false;
-        Pin::new(&mut this.stream).poll_flush(cx)
+        Pin::new(&mut self.get_mut().0).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+        Pin::new(&mut self.get_mut().0).poll_shutdown(cx)
     }
 }
 
@@ -210,6 +188,11 @@ pub struct Line {
 }
 
 impl Line {
+    /// The task of its connection, in which whoever calls over it runs.
+    pub fn task(&self) -> Streams {
+        self.connection.callers.clone()
+    }
+
     /// One call. A refusal is a [`Trouble::Failed`] with its code and reason.
     pub async fn call<Q: Message, A: Message + Default>(
         &mut self,
@@ -243,7 +226,6 @@ impl Line {
     /// Sends what was written, and hears the answer.
     async fn send<A: Message + Default>(&mut self) -> Result<A, Trouble> {
         let body = self.buffer.split().freeze();
-        let _unanswered = Unanswered::one(&self.connection.unanswered);
         let send = &mut self.connection.send;
         let mut request = Request::new(());
         *request.method_mut() = Verb::POST;
@@ -273,22 +255,6 @@ impl Line {
             Some(status) => Err(refused(&status)),
             None => Err(Trouble::failed("the answer has no grpc-status")),
         }
-    }
-}
-
-/// A call that has no answer yet, until it is dropped.
-struct Unanswered(Arc<AtomicUsize>);
-
-impl Unanswered {
-    fn one(unanswered: &Arc<AtomicUsize>) -> Self {
-        unanswered.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(unanswered))
-    }
-}
-
-impl Drop for Unanswered {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -7,11 +7,10 @@
 //! instead of repeating it.
 
 use super::{
-    Connections, Services,
-    driver::{Driver, Streams, aside},
-    methods,
+    Connections, Services, methods,
     transport::{Peer, Stream},
 };
+use crate::driver::{Driver, Streams, aside};
 use futures_util::FutureExt as _;
 use http::{Request, Response};
 use hyper::{body::Incoming, server::conn::http2, service::Service};

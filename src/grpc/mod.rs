@@ -4,7 +4,6 @@
 mod connections;
 mod convert;
 mod directory;
-mod driver;
 mod layers;
 pub mod methods;
 mod reason;

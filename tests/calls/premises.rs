@@ -92,6 +92,42 @@ async fn a_token_of_a_known_client_is_one_statement_and_no_transaction_around_it
 }
 
 #[tokio::test]
+async fn tokens_of_one_batch_have_each_their_own_terms() {
+    let at = Deployment::start().await;
+    let one = at.client(&[Role::Introspector]).await;
+    let other = at.client(&[Role::Issuer]).await;
+    learn(&one).await;
+    learn(&other).await;
+    let kinds = [&["a"][..], &["b"], &["a", "b"], &[]];
+    let calls = (0..64_usize).map(async |number| {
+        // A third of them for the other client, by the other.
+        let (caller, client_id) = match number % 3 {
+            0 => (&other, one.id.clone()),
+            1 => (&other, String::new()),
+            _ => (&one, String::new()),
+        };
+        let seconds = 60 + i64::try_from(number % 5).unwrap();
+        let request = v1::IssueTokenRequest {
+            client_id,
+            access_token_ttl: Some(prost_types::Duration { seconds, nanos: 0 }),
+            ..of(kinds[number % kinds.len()])
+        };
+        let owner = if number % 3 == 1 { &other } else { &one };
+        let issued = caller.issue(request).await.unwrap();
+        (issued, owner.id.clone(), seconds)
+    });
+    let admin = at.admin();
+    for (issued, owner, lives) in futures_util::future::join_all(calls).await {
+        let told = admin.introspect(&issued.access_token).await;
+        let seconds = |at: Option<prost_types::Timestamp>| at.unwrap().seconds;
+        assert_eq!(seconds(told.expires_at) - seconds(told.issued_at), lives);
+        assert_eq!((told.client_id, told.token_id), (owner, issued.token_id));
+        assert_eq!(told.scopes, issued.scopes);
+        assert_eq!(told.audience, issued.audience);
+    }
+}
+
+#[tokio::test]
 async fn every_change_of_a_known_client_decides_the_next_token() {
     let at = Deployment::start_with(2, &[]).await;
     let admin = at.admin();

@@ -81,7 +81,7 @@ pub const TABLE: &[(&str, &[P])] = &[
     ("sessions/estimate", &[]),
     ("sessions/list", &[OneSubject, NULL, One("'infinity'"), One("'ffffffff-ffff-ffff-ffff-ffffffffffff'")]),
     ("tokens/insert", &[NewDigests, NewIds, Clients, Subjects, Each("a b"), Nulls, Nulls, Sessions, Each("7"), NOW, NOW]),
-    ("tokens/insert_unchanged", &[Clients, Each("(a)"), NULL, NULL, Clients, Secrets, Each("spiffe://example.org/a"), Clients, Nulls, NewDigests, NewIds, Clients, Each("a b"), Nulls, Nulls, Each("7"), Each("60000000")]),
+    ("tokens/insert_unchanged", &[Clients, Each("(a)"), NULL, NULL, Clients, Secrets, Each("spiffe://example.org/a"), Clients, Nulls, NewDigests, NewIds, Each("1"), Clients, Each("a b"), Nulls, Nulls, Each("7"), Each("60000000")]),
     ("tokens/read", &[Digests, Clients, Secrets, Each("spiffe://example.org/a")]),
     ("tokens/revoke", &[Digests]),
     ("tokens/revoke_of_user", &[OneSubject, NULL]),

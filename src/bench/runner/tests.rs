@@ -1,4 +1,7 @@
 use super::*;
+use crate::driver::Driver;
+use std::{collections::HashSet, future::pending, sync::Mutex};
+use tokio::task;
 
 /// Answers at once, but for its tenth call.
 struct Stalls {
@@ -117,4 +120,71 @@ async fn a_stop_lets_begun_calls_finish_and_none_begin() {
         let tally = callers.run(load, &stop).await;
         assert_eq!((tally.calls(), tally.errors()), (3, 0), "{load:?}");
     }
+}
+
+/// A connection that says nothing, and whoever runs in its task.
+fn connection() -> Streams {
+    let streams = Streams::default();
+    tokio::spawn(Driver::new(pending::<()>(), streams.clone()));
+    streams
+}
+
+/// Notes the task that it runs in; breaks down when it has no calls left.
+struct Within {
+    connection: Streams,
+    ran_in: Arc<Mutex<HashSet<task::Id>>>,
+    left: u32,
+}
+
+impl Caller for Within {
+    async fn call(&mut self) -> Result<(), Trouble> {
+        self.ran_in.lock().unwrap().insert(task::id());
+        self.left = self.left.checked_sub(1).expect("on purpose");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        Ok(())
+    }
+
+    fn task(&self) -> Option<Streams> {
+        Some(self.connection.clone())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_callers_of_a_connection_run_in_its_task_and_break_down_alone() {
+    let ran_in = Arc::new(Mutex::new(HashSet::new()));
+    let connection = connection();
+    let callers = |left: &[u32]| {
+        let one = |left: &u32| Within {
+            connection: connection.clone(),
+            ran_in: Arc::clone(&ran_in),
+            left: *left,
+        };
+        Callers(left.iter().map(one).collect())
+    };
+    let mut breaking = callers(&[2, 1, 0]);
+    let long = Load::Closed(Duration::from_mins(1));
+    let tally = breaking.run(long, &Stop::default()).await;
+    // What they had counted is lost with them.
+    assert_eq!(tally.reasons()["the caller broke down"], 3);
+    assert_eq!((tally.calls(), breaking.0.len()), (0, 0));
+
+    let mut lasting = callers(&[1000, 1000]);
+    let tally = lasting.run(load(20), &Stop::default()).await;
+    assert_eq!((tally.calls(), tally.errors()), (20, 0));
+    assert_eq!(lasting.0.len(), 2);
+    assert_eq!(ran_in.lock().unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_given_up_ends_in_its_connections_task_too() {
+    let mut tasks = JoinSet::new();
+    let (held, dropped) = oneshot::channel::<()>();
+    begin(&mut tasks, Some(connection()), async move {
+        let _held = held;
+        pending::<()>().await;
+    });
+    task::yield_now().await;
+    tasks.abort_all();
+    let ended = tokio::time::timeout(Duration::from_secs(20), dropped).await;
+    assert!(ended.expect("in time").is_err());
 }

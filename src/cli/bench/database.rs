@@ -8,7 +8,12 @@ use crate::{
         sessions::{Families, Opened},
     },
     domain::{
+        caller::{Access, Claim, Credentials},
         clock,
+        issuance::{Opening, Order},
+        refusal::Refusal,
+        rotation::Presented,
+        terms::{Audience, Scopes},
         tokens::{AccessToken, RefreshToken},
     },
     store::{
@@ -23,15 +28,52 @@ use std::sync::Arc;
 pub(super) struct Database {
     pub(super) baselines: Baselines,
     pub(super) population: Arc<Population>,
+    /// Who calls where the server's own transactions judge it.
+    pub(super) credentials: Credentials,
+    /// The scopes of what is issued there.
+    pub(super) scopes: Scopes,
+}
+
+/// How a baseline does a call's work.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Way {
+    /// By one autocommit statement that judges nothing.
+    Statement,
+    /// By plain statements in a transaction, of which none judges anything.
+    Steps,
+    /// By the server's own transaction, with what it reads and judges.
+    Own,
+}
+
+impl Way {
+    /// The way of the row of that name.
+    pub(super) fn of(name: &str) -> Self {
+        match name.rsplit('-').next() {
+            Some("tx") => Self::Steps,
+            Some("one") => Self::Own,
+            _ => Self::Statement,
+        }
+    }
 }
 
 impl Database {
+    fn claim(&self) -> Claim {
+        Claim {
+            credentials: self.credentials.clone(),
+            access: Access::Authenticated,
+            call: clock::uuid(),
+        }
+    }
+
+    fn mint(&self) -> AccessToken {
+        let now = u32::try_from(clock::now().timestamp()).unwrap_or(u32::MAX);
+        AccessToken::mint(self.population.ring().minting(), now, &clock::random())
+    }
+
     /// A new access token, minted as the server would.
     fn access(&self) -> NewRow {
-        let now = u32::try_from(clock::now().timestamp()).unwrap_or(u32::MAX);
-        let key = self.population.ring().minting();
         NewRow {
-            digest: AccessToken::mint(key, now, &clock::random()).digest(),
+            digest: self.mint().digest(),
             token_id: clock::uuid(),
         }
     }
@@ -39,6 +81,10 @@ impl Database {
 
 fn failed(error: StoreError) -> Trouble {
     Trouble::Failed(error.causes())
+}
+
+fn refused(refusal: &Refusal) -> Trouble {
+    Trouble::Failed(refusal.to_string())
 }
 
 /// `pg-select`: the row of one token of a session.
@@ -109,10 +155,9 @@ impl Caller for Inserts {
     }
 }
 
-/// `pg-open` and `pg-open-tx`.
+/// `pg-open`, `pg-open-tx` and `pg-open-one`.
 pub(super) struct Opens {
-    /// By plain statements in a transaction.
-    pub(super) in_steps: bool,
+    pub(super) way: Way,
     pub(super) database: Database,
     pub(super) opened: Opened,
     pub(super) random: Random,
@@ -121,30 +166,56 @@ pub(super) struct Opens {
 impl Caller for Opens {
     async fn call(&mut self) -> Result<(), Trouble> {
         let of = &self.database.population;
-        let key = of.ring().minting();
-        let login = NewLogin {
-            session_id: clock::uuid(),
-            subject: of.subject(self.random.below(of.size().users)),
-            refresh: RefreshToken::first(key, clock::uuid(), clock::random()).digest(),
-            salt: clock::random(),
-            access: self.database.access(),
-        };
+        let subject = of.subject(self.random.below(of.size().users));
+        let refresh = RefreshToken::first(of.ring().minting(), clock::uuid(), clock::random());
+        let (session_id, salt) = (refresh.session(), clock::random());
         let baselines = &self.database.baselines;
-        let opened = if self.in_steps {
-            baselines.open_session_in_steps(&login).await
+        if let Way::Own = self.way {
+            let order = Order {
+                claim: self.database.claim(),
+                client_id: self.database.credentials.client_id,
+                subject: Some(subject),
+                register_subject: false,
+                scopes: self.database.scopes.clone(),
+                audience: Audience::default(),
+                access_token_ttl: None,
+                proof: None,
+                access: self.database.mint(),
+                token_id: clock::uuid(),
+                opening: Some(Opening {
+                    refresh,
+                    salt,
+                    user_agent: None,
+                    ip_address: None,
+                    request_id: None,
+                }),
+            };
+            let issued = baselines.issue_one(order).await.map_err(failed)?;
+            issued.map_err(|refusal| refused(&refusal))?;
         } else {
-            baselines.open_session(&login).await
-        };
-        opened.map_err(failed)?;
-        self.opened.add(login.session_id);
+            let login = NewLogin {
+                session_id,
+                subject,
+                refresh: refresh.digest(),
+                salt,
+                access: self.database.access(),
+            };
+            let opened = if let Way::Steps = self.way {
+                baselines.open_session_in_steps(&login).await
+            } else {
+                baselines.open_session(&login).await
+            };
+            opened.map_err(failed)?;
+        }
+        self.opened.add(session_id);
         Ok(())
     }
 }
 
-/// `pg-rotate` and `pg-rotate-tx`: the sessions of one part, in turn, as `rotate` does.
+/// `pg-rotate`, `pg-rotate-tx` and `pg-rotate-one`: the sessions of one part, in turn, as
+/// `rotate` does.
 pub(super) struct Rotates {
-    /// By plain statements in a transaction.
-    pub(super) in_steps: bool,
+    pub(super) way: Way,
     pub(super) database: Database,
     pub(super) families: Arc<Families>,
     pub(super) part: usize,
@@ -158,21 +229,37 @@ impl Caller for Rotates {
         let token = RefreshToken::parse(&token, of.ring())
             .map_err(|error| Trouble::Failed(error.to_string()))?;
         let successor = token.successor(&of.salt(number));
-        let step = Step {
-            session_id: token.session(),
-            version: token.counter(),
-            parent: token.digest(),
-            child: successor.digest(),
-            subject: of.subject(of.user_of(number)),
-            access: self.database.access(),
-        };
         let baselines = &self.database.baselines;
-        let stepped = if self.in_steps {
-            baselines.rotate_in_steps(&step).await
+        if let Way::Own = self.way {
+            let presented = Presented {
+                claim: self.database.claim(),
+                proof: None,
+                token,
+                scopes: Scopes::default(),
+                audience: Audience::default(),
+                access: self.database.mint(),
+                token_id: clock::uuid(),
+                user_agent: None,
+                ip_address: None,
+            };
+            let rotated = baselines.rotate_one(presented).await.map_err(failed)?;
+            rotated.result.map_err(|refusal| refused(&refusal))?;
         } else {
-            baselines.rotate(&step).await
-        };
-        stepped.map_err(failed)?;
+            let step = Step {
+                session_id: token.session(),
+                version: token.counter(),
+                parent: token.digest(),
+                child: successor.digest(),
+                subject: of.subject(of.user_of(number)),
+                access: self.database.access(),
+            };
+            let stepped = if let Way::Steps = self.way {
+                baselines.rotate_in_steps(&step).await
+            } else {
+                baselines.rotate(&step).await
+            };
+            stepped.map_err(failed)?;
+        }
         let text = successor.plaintext();
         self.families.put(self.part, at, text.reveal());
         Ok(())

@@ -1,17 +1,17 @@
 //! Everything that the rows' callers need, and the callers of each row.
 
-use super::database::{self, Database};
+use super::database::{self, Database, Way};
 use crate::{
     bench::{
         Caller, Callers, Crew, Trouble,
-        callers::{
-            Batches, Echoes, Introspects, Issues, Mixes, Revokes, Rotates, Subjects, Tokens,
-        },
+        callers::{Batches, Echoes, Introspects, Tokens},
         checks::Checks,
         population::Random,
         sessions::{Families, Opened},
         wire::Wire,
+        writers::{Issues, Mixes, Revokes, Rotates, Subjects},
     },
+    driver::Streams,
     proto::v1,
 };
 use std::sync::Arc;
@@ -139,18 +139,20 @@ impl Field {
             "pg-read" => crew(callers, |_| database::Reads::one(here())),
             "pg-batch" => crew(callers, |_| database::Reads::batch(here())),
             "pg-insert" => crew(callers, |_| database::Inserts(here())),
-            "pg-open" | "pg-open-tx" => crew(callers, |_| database::Opens {
-                in_steps: name == "pg-open-tx",
+            "pg-open" | "pg-open-tx" | "pg-open-one" => crew(callers, |_| database::Opens {
+                way: Way::of(name),
                 database: here(),
                 opened: sessions.opened.clone(),
                 random: Random::new(),
             }),
-            "pg-rotate" | "pg-rotate-tx" => crew(callers, |caller| database::Rotates {
-                in_steps: name == "pg-rotate-tx",
-                database: here(),
-                families: Arc::clone(&sessions.families),
-                part: caller % sessions.families.parts(),
-            }),
+            "pg-rotate" | "pg-rotate-tx" | "pg-rotate-one" => {
+                crew(callers, |caller| database::Rotates {
+                    way: Way::of(name),
+                    database: here(),
+                    families: Arc::clone(&sessions.families),
+                    part: caller % sessions.families.parts(),
+                })
+            }
             "pg-revoke" => crew(callers, |_| database::Revokes {
                 database: here(),
                 opened: sessions.opened.clone(),
@@ -194,5 +196,9 @@ impl Caller for Until {
             return Err(Trouble::Exhausted);
         }
         self.opens.call().await
+    }
+
+    fn task(&self) -> Option<Streams> {
+        self.opens.task()
     }
 }

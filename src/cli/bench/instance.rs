@@ -13,10 +13,11 @@ use super::{
 use crate::{
     app,
     bench::{
-        callers::{Subjects, Tokens},
+        callers::Tokens,
         population::{Population, Size},
         sessions::{Families, Opened},
         wire::Wire,
+        writers::Subjects,
     },
     cli::{
         bootstrap,
@@ -27,16 +28,17 @@ use crate::{
     },
     config::{Config, Flags},
     domain::{
-        caller::Role,
+        caller::{Credentials, Role},
         clock,
         keys::KeyRing,
         policy::ClientSettings,
         terms::{Audience, Scopes},
+        tokens::ClientSecret,
     },
-    keyfile,
+    keyfile, options,
     proto::v1::IssueTokenRequest,
     store::{
-        DatabaseUrl, PoolOptions, PreparedStatements, StoreError,
+        DatabaseUrl, StoreError,
         bench::{Baselines, Observer, Terms},
         migrate::{self, MigrateOptions},
     },
@@ -124,10 +126,13 @@ impl Instance {
             // What a run that was killed left.
             observer.full_page_writes(true).await?;
         }
-        let baselines = Baselines::open(
-            pool(&config, url, args.pg_connections),
-            terms(&client, &population),
-        )?;
+        let mut own = options::store_options(&config, url, false);
+        if let Some(connections) = args.pg_connections {
+            own.pool.connections = connections;
+        }
+        // A caller of the baselines waits for its turn, and is not shed.
+        own.pool.acquire_timeout = Duration::from_mins(1);
+        let baselines = Baselines::open(own.pool, terms(&client, &population), own.defaults)?;
         progress.says("starting the server");
         let serve = Serve::start(&variables, &home.file("server.log")).await?;
         Ok(Self {
@@ -152,6 +157,8 @@ impl Instance {
 
     /// What the rows call: this server, and the echo at `echo`.
     pub(super) async fn field(&self, args: &BenchArgs, echo: &str) -> Result<Field, Failure> {
+        let secret = ClientSecret::parse(&self.client.client_secret, self.population.ring())
+            .map_err(|error| Failure::new(Exit::BadInput, error))?;
         let pair = format!("{}:{}", self.client.client_id, self.client.client_secret);
         let header = format!("Basic {}", BASE64.encode(pair));
         let header =
@@ -191,6 +198,12 @@ impl Instance {
             database: Some(Database {
                 baselines: self.baselines.clone(),
                 population: of(),
+                credentials: Credentials {
+                    client_id: self.client.client_id,
+                    secret: Some(secret.digest()),
+                    identity: None,
+                },
+                scopes: Scopes::trusted(SCOPES.map(str::to_owned).to_vec()),
             }),
             concurrency: args.concurrency,
         })
@@ -369,21 +382,6 @@ fn terms(client: &Kept, population: &Population) -> Terms {
         key_id: population.key_id(),
         scopes: SCOPES.map(str::to_owned).to_vec(),
         audience: vec![AUDIENCE.to_owned()],
-    }
-}
-
-/// A pool like the server's.
-fn pool(config: &Config, url: DatabaseUrl, connections: Option<usize>) -> PoolOptions {
-    PoolOptions {
-        url,
-        connections: connections.unwrap_or(config.database.connections),
-        connect_timeout: config.database.connect_timeout,
-        // A caller of the baselines waits for its turn, and is not shed.
-        acquire_timeout: Duration::from_mins(1),
-        statement_timeout: config.database.statement_timeout,
-        lock_timeout: config.database.lock_timeout,
-        probe_timeout: config.database.probe_timeout,
-        prepared_statements: PreparedStatements::Named,
     }
 }
 

@@ -12,12 +12,13 @@ use super::{
 use crate::{
     bench::{
         Caller as _, Load, Stop, Tally, Trouble,
-        callers::{Subjects, Tokens, path},
+        callers::{Tokens, path},
         checks::Checks,
         report::Report,
         rows::{By, Row},
         sessions::{Families, Opened},
         wire::{Line, Wire},
+        writers::Subjects,
     },
     cli::{
         connection::{CallOptions, DEFAULT_TARGET},

@@ -1,16 +1,24 @@
 //! One statement a call, or one transaction, over a pool like the server's.
 
-use crate::domain::tokens::{AccessDigest, LedgerDigest, SALT_BYTES};
-use crate::store::pool::Pool;
+use crate::domain::{
+    issuance::{Issue, Order},
+    policy::Defaults,
+    refusal::Refusal,
+    rotation::Presented,
+    tokens::{AccessDigest, LedgerDigest, SALT_BYTES},
+};
 use crate::store::{
     callers::Asking,
+    coalescer::{Job, Outcome},
     connection::{Connection, Params},
     error::StoreError,
     expect,
-    pool::{self, PoolOptions},
+    ids::Identities,
+    pool::{self, Pool, PoolOptions},
+    sessions::{self, Premises, Rotated},
     statements::{self, Statement},
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use uuid::Uuid;
 
 /// The pool that the baselines share.
@@ -18,6 +26,15 @@ use uuid::Uuid;
 pub struct Baselines {
     pool: Pool,
     terms: Arc<super::Terms>,
+    own: Arc<Own>,
+}
+
+/// What the server's own transactions need beside a connection.
+#[derive(Debug)]
+struct Own {
+    defaults: Defaults,
+    identities: Identities,
+    premises: Premises,
 }
 
 /// An access token of nobody's, as [`Baselines::insert`] writes it.
@@ -63,10 +80,19 @@ pub struct Step {
 
 impl Baselines {
     /// Opens the pool; what is written bears these terms.
-    pub fn open(options: PoolOptions, terms: super::Terms) -> Result<Self, StoreError> {
+    pub fn open(
+        options: PoolOptions,
+        terms: super::Terms,
+        defaults: Defaults,
+    ) -> Result<Self, StoreError> {
         Ok(Self {
             pool: pool::open(options)?,
             terms: Arc::new(terms),
+            own: Arc::new(Own {
+                defaults,
+                identities: Identities::default(),
+                premises: Premises::default(),
+            }),
         })
     }
 
@@ -229,6 +255,34 @@ impl Baselines {
         done
     }
 
+    /// Issues one token by the server's own transaction, with all that it reads and judges; again
+    /// while another transaction holds what it needs.
+    pub async fn issue_one(&self, order: Order) -> Result<Result<Issue, Refusal>, StoreError> {
+        let Own {
+            defaults,
+            identities,
+            premises,
+        } = &*self.own;
+        let jobs = [alone(order)];
+        loop {
+            let outcomes = sessions::issue(&self.pool, &jobs, defaults, identities, premises);
+            if let Some(Outcome::Done(issued)) = outcomes.await?.pop() {
+                return Ok(issued);
+            }
+        }
+    }
+
+    /// Rotates one refresh token likewise.
+    pub async fn rotate_one(&self, presented: Presented) -> Result<Rotated, StoreError> {
+        let jobs = [alone(presented)];
+        loop {
+            let outcomes = sessions::rotate(&self.pool, &jobs, &self.own.defaults);
+            if let Some(Outcome::Done(rotated)) = outcomes.await?.pop() {
+                return Ok(rotated);
+            }
+        }
+    }
+
     /// Ends one session.
     pub async fn revoke(&self, session_id: Uuid) -> Result<(), StoreError> {
         self.one(statements::BENCH_REVOKE, &[&session_id]).await
@@ -242,5 +296,14 @@ impl Baselines {
     async fn rows(&self, statement: Statement, params: Params<'_>) -> Result<usize, StoreError> {
         let connection = Connection::take(&self.pool).await?;
         Ok(connection.query(statement, params).await?.len())
+    }
+}
+
+/// One call as a batch.
+fn alone<A>(ask: A) -> Job<A> {
+    Job {
+        ask: Arc::new(ask),
+        waited: Duration::ZERO,
+        in_doubt: false,
     }
 }

@@ -200,27 +200,16 @@ async fn insert(
         .map(|(digest, ..)| digest.0.as_slice())
         .collect();
     let token_ids: Vec<_> = tokens.iter().map(|(_, order, _)| order.token_id).collect();
-    let owners: Vec<_> = tokens.iter().map(|(_, order, _)| order.client_id).collect();
-    let scopes: Vec<_> = tokens
+    let terms = tokens
         .iter()
-        .map(|(.., issue)| issue.scopes.joined())
-        .collect();
-    let audience: Vec<_> = tokens
-        .iter()
-        .map(|(.., issue)| issue.audience.joined())
-        .collect();
-    let thumbprints: Vec<_> = tokens
-        .iter()
-        .map(|(.., issue)| issue.dpop_jkt.as_deref())
-        .collect();
-    let keys: Vec<_> = tokens
-        .iter()
-        .map(|(_, order, _)| i64::from(order.access.key_id().0))
-        .collect();
-    let lives: Vec<_> = tokens
-        .iter()
-        .map(|(.., issue)| micros(issue.access_expires_at - premise.now))
-        .collect();
+        .map(|(_, order, issue)| Terms::of(order, issue, premise.now));
+    let (terms, places) = distinct(terms);
+    let owners: Vec<_> = terms.iter().map(|terms| terms.client_id).collect();
+    let scopes: Vec<_> = terms.iter().map(|terms| terms.scopes.join(" ")).collect();
+    let audience: Vec<_> = terms.iter().map(|terms| terms.audience.join(" ")).collect();
+    let thumbprints: Vec<_> = terms.iter().map(|terms| terms.dpop_jkt).collect();
+    let keys: Vec<_> = terms.iter().map(|terms| terms.key_id).collect();
+    let lives: Vec<_> = terms.iter().map(|terms| terms.life).collect();
     let params: Params<'_> = &[
         &clients,
         &rows,
@@ -233,6 +222,7 @@ async fn insert(
         &identity_of,
         &digests,
         &token_ids,
+        &places,
         &owners,
         &scopes,
         &audience,
@@ -245,6 +235,45 @@ async fn insert(
     let rows = connection.query_and_commit(statement, params).await?;
     let at = |row| Columns::of(row, statement.name).take();
     rows.first().map(at).transpose()
+}
+
+/// What many tokens of a batch have in common.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Terms<'a> {
+    client_id: Uuid,
+    scopes: &'a [String],
+    audience: &'a [String],
+    dpop_jkt: Option<&'a str>,
+    key_id: i64,
+    /// In microseconds.
+    life: i64,
+}
+
+impl<'a> Terms<'a> {
+    fn of(order: &Order, issue: &'a Issue, now: DateTime<Utc>) -> Self {
+        Self {
+            client_id: order.client_id,
+            scopes: issue.scopes.as_slice(),
+            audience: issue.audience.as_slice(),
+            dpop_jkt: issue.dpop_jkt.as_deref(),
+            key_id: i64::from(order.access.key_id().0),
+            life: micros(issue.access_expires_at - now),
+        }
+    }
+}
+
+/// Each once, and for each of them its place there, counted from 1.
+fn distinct<'a>(all: impl Iterator<Item = Terms<'a>>) -> (Vec<Terms<'a>>, Vec<i64>) {
+    let mut known = HashMap::new();
+    let mut distinct = Vec::new();
+    let places = all.map(|terms| {
+        *known.entry(terms).or_insert_with(|| {
+            distinct.push(terms);
+            i64::try_from(distinct.len()).unwrap_or(i64::MAX)
+        })
+    });
+    let places = places.collect();
+    (distinct, places)
 }
 
 /// A length in PostgreSQL's resolution; what is longer than it can count is as good as for ever.

@@ -1,4 +1,4 @@
-//! Drives a connection and the calls that came over it, in one task.
+//! Drives a connection and what makes or answers calls over it, in one task.
 //!
 //! The calls of a batch have their answers at the same moment. With a task each, the first of
 //! them would be woken on this thread and the rest on whichever is idle, and what they write
@@ -32,17 +32,31 @@ const PATIENCE: Duration = Duration::from_millis(20);
 
 type Running = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Where hyper leaves the streams of a connection, each of them a call, for their driver.
+/// What is left for the driver of a connection. In a server hyper leaves its streams here, each
+/// of them a call.
 #[derive(Clone, Default)]
-pub(super) struct Streams(Arc<Mutex<Vec<Running>>>);
+pub struct Streams(Arc<Inbox>);
+
+#[derive(Default)]
+struct Inbox {
+    opened: Mutex<Vec<Running>>,
+    signal: Arc<Signal>,
+}
 
 impl Streams {
+    /// Runs this in the connection's task, from wherever it is called.
+    pub fn run(&self, stream: impl Future<Output = ()> + Send + 'static) {
+        self.execute(stream);
+        self.0.signal.set();
+    }
+
     fn opened(&self) -> MutexGuard<'_, Vec<Running>> {
         // Nothing panics while it is held.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.opened.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+/// From within the connection's own work alone: nobody is woken.
 impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
     fn execute(&self, stream: F) {
         // One that panics ends alone, as a task would. And the task's budget is the connection's:
@@ -54,7 +68,7 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
 
 /// A connection and its streams. It ends with the connection, and what still runs then is
 /// dropped: nobody is there to be answered.
-pub(super) struct Driver<C> {
+pub struct Driver<C> {
     connection: Pin<Box<C>>,
     opened: Streams,
     running: FuturesUnordered<Running>,
@@ -67,8 +81,8 @@ pub(super) struct Driver<C> {
 
 impl<C: Future> Driver<C> {
     /// Drives this connection, and the streams that it leaves here.
-    pub(super) fn new(connection: C, opened: Streams) -> Self {
-        let signal = Arc::new(Signal::default());
+    pub fn new(connection: C, opened: Streams) -> Self {
+        let signal = Arc::clone(&opened.0.signal);
         Self {
             connection: Box::pin(connection),
             opened,
@@ -80,13 +94,13 @@ impl<C: Future> Driver<C> {
     }
 
     /// The connection itself.
-    pub(super) fn connection(&mut self) -> Pin<&mut C> {
+    pub fn connection(&mut self) -> Pin<&mut C> {
         self.connection.as_mut()
     }
 
     /// Goes on until the connection is quiet, or for as long as patience lasts. Some: it has
     /// ended.
-    pub(super) async fn until_quiet(&mut self) -> Option<C::Output> {
+    pub async fn until_quiet(&mut self) -> Option<C::Output> {
         let latest = Instant::now() + PATIENCE;
         loop {
             let quiet = latest.min(self.answered + QUIET);
@@ -201,7 +215,7 @@ impl Wake for Signal {
 }
 
 /// Work in a task of its own, beside the connection's. It ends with whoever waits for it.
-pub(super) async fn aside<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
+pub async fn aside<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
     let mut task = JoinSet::new();
     task.spawn(work);
     match task.join_next().await {

@@ -118,6 +118,22 @@ async fn what_the_connection_has_to_say_goes_before_what_is_answered_now() {
 }
 
 #[tokio::test]
+async fn what_is_run_from_elsewhere_wakes_the_driver() {
+    let wire = Arc::new(Wire::default());
+    let driver = driver(&wire);
+    let streams = driver.opened.clone();
+    let task = tokio::spawn(driver);
+    // It has looked, and has nothing to do.
+    until(|| !wire.looks.lock().unwrap().is_empty()).await;
+    let (ran, told) = oneshot::channel();
+    streams.run(async { ran.send(()).unwrap() });
+    let told = tokio::time::timeout(Duration::from_secs(20), told).await;
+    told.expect("in time").unwrap();
+    wire.closed.notify_one();
+    task.await.unwrap();
+}
+
+#[tokio::test]
 async fn a_stream_that_panics_ends_alone() {
     let wire = Arc::new(Wire::default());
     let driven = tokio::spawn(driver(&wire));
