@@ -32,8 +32,8 @@ const PATIENCE: Duration = Duration::from_millis(20);
 
 type Running = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// What is left for the driver of a connection. In a server hyper leaves its streams here, each
-/// of them a call.
+/// What is left for the driver of a connection. In the server hyper leaves its streams here, each
+/// of them a call; the load generator leaves its callers here.
 #[derive(Clone, Default)]
 pub struct Streams(Arc<Inbox>);
 

@@ -5,7 +5,8 @@
 -- was and the clock has passed the last cut-off among it ($4), and else none. A transaction of
 -- its own: it returns the tokens' time, or no row. A cut-off of a client waits for this; one that
 -- is under way leaves its row out.
--- What tokens have in common is sent and made once ($13 to $18); $12 is where each one's stands.
+-- Of each token there are digest and id ($10, $11); what many have in common is sent and made
+-- once ($13 to $18), and $12 is where each one's stands there.
 WITH held AS MATERIALIZED (
     SELECT
     FROM unnest($1::uuid[], $2::text[]) AS i (client_id, printed)

@@ -1,7 +1,7 @@
 //! The load generator behind `countersign bench`: callers, loops, statistics, report.
 //!
 //! It knows gRPC and `/proc`, but no database: what is compared with it, the same work
-//! done one statement a call, is handed in as a [`Caller`] like any other. Nothing here
+//! done one call at a time, is handed in as a [`Caller`] like any other. Nothing here
 //! spawns a task a call or goes through a channel: every caller owns its request and runs in
 //! the task of its connection, and HTTP/2 is spoken directly (`wire`).
 

@@ -74,6 +74,7 @@ async fn certificates_are_renewed_under_load_and_no_call_fails() {
     let certificate = mesh.authority.sign(&[dns("localhost")]).certificate;
     std::fs::write(mesh.files.path().join("tls.crt"), certificate).unwrap();
     std::fs::write(mesh.files.path().join("ca.crt"), "nothing").unwrap();
+    // The pause is the subject: the files are looked at every second, and taken at the second look.
     tokio::time::sleep(Duration::from_secs(3)).await;
     over.store(true, Relaxed);
     let calls: usize = load.join_all().await.into_iter().sum();

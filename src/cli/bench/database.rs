@@ -1,4 +1,4 @@
-//! The callers of the baselines: the same work, one statement a call, no server.
+//! The callers of the baselines: the same work, one statement or transaction a call, no server.
 
 use crate::{
     bench::{
@@ -244,6 +244,9 @@ impl Caller for Rotates {
             };
             let rotated = baselines.rotate_one(presented).await.map_err(failed)?;
             rotated.result.map_err(|refusal| refused(&refusal))?;
+            if rotated.replayed {
+                return Err(Trouble::failed("replayed, so no step was taken"));
+            }
         } else {
             let step = Step {
                 session_id: token.session(),

@@ -1,5 +1,5 @@
 //! What `countersign bench` asks of the database itself: the same work done without
-//! coalescing, one statement a call; millions of rows by COPY; and what the database
+//! coalescing, one statement or transaction a call; millions of rows by COPY; and what the database
 //! tells of itself. Nothing of this serves.
 
 mod baselines;
