@@ -8,12 +8,11 @@
 
 use super::{
     Connections, Services, methods,
-    transport::{Peer, Stream},
+    transport::{Incoming, Peer, Preface, Stream},
 };
 use crate::driver::{Driver, Streams, aside};
-use futures_util::FutureExt as _;
 use http::{Request, Response};
-use hyper::{body::Incoming, server::conn::http2, service::Service};
+use hyper::{body, server::conn::http2, service::Service};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::{
     convert::Infallible,
@@ -22,27 +21,25 @@ use std::{
     time::Duration,
 };
 use tokio::sync::watch;
-use tokio_stream::{Stream as Incomers, StreamExt as _};
 use tonic::body::Body;
 use tower::Service as _;
 
 /// How many ages there are. Connections take turns, so that those of one moment, such as the
 /// start of a replica, do not end in one moment.
 const AGES: u32 = 16;
-/// Connections that are still accepted when it ends: as many as a listener keeps waiting.
-const MOST_AT_THE_END: usize = 1024;
-/// The pause after a connection that could not be accepted, as when files run out.
-const BREATH: Duration = Duration::from_millis(20);
+/// How long a connection may take to begin. Who says nothing would never hear a goodbye either,
+/// and hold up the end.
+const PREFACE: Duration = Duration::from_secs(5);
 
 /// Serves what comes in until `stop`, then tells every caller (GOAWAY), and ends when what
 /// runs is done.
 ///
 /// At `max_age`, more or less by a tenth, a connection is told to go away, and ends when its
 /// calls are done. A stream that stays open, as a watch of health does, keeps it.
-pub async fn serve<E>(
+pub async fn serve(
     services: Services,
     connections: Connections,
-    incoming: impl Incomers<Item = Result<Stream, E>>,
+    mut incoming: Incoming,
     max_age: Duration,
     stop: impl Future<Output = ()>,
 ) {
@@ -55,35 +52,37 @@ pub async fn serve<E>(
             services: services.clone(),
             peer: stream.peer().clone(),
         };
+        let preface = stream.preface();
         let streams = Streams::default();
         let http2 = http2(connections, streams.clone());
         let connection = http2.serve_connection(TokioIo::new(stream), of_peer);
         let driver = Driver::new(connection, streams);
-        tokio::spawn(to_its_end(driver, age, told.clone()));
+        tokio::spawn(to_its_end(driver, preface, age, told.clone()));
     };
-    {
-        let (mut incoming, mut stop) = (pin!(incoming), pin!(stop));
-        loop {
-            tokio::select! {
-                () = &mut stop => break,
-                next = incoming.next() => match next {
-                    Some(Ok(stream)) => begin(stream),
-                    Some(Err(_)) => tokio::time::sleep(BREATH).await,
-                    None => break,
-                },
-            }
-        }
-        // Who has connected already hears a goodbye too, instead of a reset.
-        for _ in 0..MOST_AT_THE_END {
-            match incoming.next().now_or_never() {
-                Some(Some(Ok(stream))) => begin(stream),
-                _ => break,
-            }
+    let mut stop = pin!(stop);
+    loop {
+        tokio::select! {
+            () = &mut stop => break,
+            next = incoming.next() => match next {
+                Some(stream) => begin(stream),
+                None => break,
+            },
         }
     }
-    // The listener is closed by now, so that nobody new waits for us.
+    // Goodbye is said when nobody can come again; who had connected by then, and is only now
+    // taken in, hears it at once.
+    let closed = incoming.close();
+    let tell = async {
+        closed.await;
+        goodbye.send_replace(());
+    };
+    let take_in = async {
+        while let Some(stream) = incoming.next().await {
+            begin(stream);
+        }
+    };
+    tokio::join!(tell, take_in);
     drop(told);
-    goodbye.send_replace(());
     goodbye.closed().await;
 }
 
@@ -108,22 +107,32 @@ fn http2(connections: Connections, streams: Streams) -> http2::Builder<Streams> 
 type Connection = http2::Connection<TokioIo<Stream>, OfPeer, Streams>;
 
 /// Serves a connection until it ends; at its age, or when everybody is told, it is asked to.
-async fn to_its_end(mut driver: Driver<Connection>, age: Duration, mut told: watch::Receiver<()>) {
-    let ended = tokio::select! {
-        // What it has sent comes first: before its preface is read, it would hear nothing.
-        biased;
-        ended = &mut driver => ended,
-        _ = tokio::time::timeout(age, told.changed()) => {
-            if let Some(ended) = driver.until_quiet().await {
-                ended
-            } else {
-                driver.connection().graceful_shutdown();
-                driver.await
+async fn to_its_end(
+    mut driver: Driver<Connection>,
+    preface: Preface,
+    age: Duration,
+    mut told: watch::Receiver<()>,
+) {
+    let served = async {
+        tokio::select! {
+            // What it has sent comes first: before its preface is read, it would hear nothing.
+            biased;
+            ended = &mut driver => ended,
+            _ = tokio::time::timeout(age, told.changed()) => {
+                if let Some(ended) = driver.until_quiet().await {
+                    ended
+                } else {
+                    driver.connection().graceful_shutdown();
+                    (&mut driver).await
+                }
             }
         }
     };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "a connection failed");
+    tokio::select! {
+        ended = served => if let Err(error) = ended {
+            tracing::debug!(%error, "a connection failed");
+        },
+        () = preface.is_late(PREFACE) => tracing::debug!("a connection never began"),
     }
 }
 
@@ -133,12 +142,12 @@ struct OfPeer {
     peer: Peer,
 }
 
-impl Service<Request<Incoming>> for OfPeer {
+impl Service<Request<body::Incoming>> for OfPeer {
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
-    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+    fn call(&self, mut request: Request<body::Incoming>) -> Self::Future {
         request.extensions_mut().insert(self.peer.clone());
         let brief = methods::is_brief(request.uri().path());
         let answer = self.services.clone().call(request);

@@ -135,6 +135,40 @@ async fn no_call_fails_while_a_second_process_takes_over() {
     assert_eq!(log.matches("panic").count(), 0, "{log}");
 }
 
+#[tokio::test]
+async fn a_connection_that_never_begins_is_closed_and_holds_up_nothing() {
+    let at = Deployment::start().await;
+    let mut server = Process::start(&at, &[("shutdown.drain", "\"50s\"")]).await;
+    let connected = |sends: &[u8]| {
+        let mut stream = std::net::TcpStream::connect(server.address).unwrap();
+        stream.write_all(sends).unwrap();
+        let patience = Some(Duration::from_secs(30));
+        stream.set_read_timeout(patience).unwrap();
+        stream
+    };
+    // The last byte of the preface is missing.
+    let begins = [&b""[..], b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r"];
+    // One that has begun, and calls later than the others are given.
+    let channel = server.channel().await;
+    for mut silent in begins.map(connected) {
+        silent.read_to_end(&mut Vec::new()).expect("it is closed");
+    }
+    let mut health = HealthClient::new(channel);
+    let found = health.check(HealthCheckRequest::default()).await.unwrap();
+    assert_eq!(found.into_inner().status(), ServingStatus::Serving);
+
+    let _silent = begins.map(connected);
+    let asked = Instant::now();
+    server.signal(Signal::SIGTERM);
+    assert_eq!(server.exit_code().await, 0);
+    assert!(
+        asked.elapsed() < Duration::from_secs(40),
+        "{}",
+        server.log()
+    );
+    assert!(!server.log().contains("still running"), "{}", server.log());
+}
+
 /// A server with a call in it that waits for a lock of the returned connection's.
 async fn held(at: &Deployment, drain: &str) -> (Process, tokio_postgres::Client, Held) {
     let issuer = at.client(&[Role::Issuer, Role::Introspector]).await;

@@ -7,7 +7,7 @@ mod peer;
 mod stream;
 
 pub use certificate::CertificateFault;
-pub use listener::{Address, Bound, Listeners, bind};
+pub use listener::{Address, Bound, Incoming, Listeners, bind};
 pub use material::{ClientCertificates, Material, MaterialError, Source, Terms, Tls, TlsVersion};
 pub use peer::{Peer, Trust};
-pub use stream::Stream;
+pub use stream::{Preface, Stream};
