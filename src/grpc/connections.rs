@@ -129,6 +129,7 @@ async fn to_its_end(
         }
     };
     tokio::select! {
+        biased;
         ended = served => if let Err(error) = ended {
             tracing::debug!(%error, "a connection failed");
         },

@@ -97,6 +97,7 @@ impl Bouncer {
     /// Ends it at once, and starts another in its place.
     fn restart(&mut self) {
         self.end();
+        // The pause is the subject: so long nobody listens there.
         std::thread::sleep(Duration::from_millis(300));
         self.child = Self::run(&self.place);
         self.is_up();

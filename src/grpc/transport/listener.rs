@@ -7,7 +7,7 @@ use super::{
     stream::{Stream, Wire},
 };
 use std::{
-    fmt, future::Future, io, net::SocketAddr, os::unix::fs::FileTypeExt as _, path::PathBuf,
+    fmt, future::Future, io, iter, net::SocketAddr, os::unix::fs::FileTypeExt as _, path::PathBuf,
     sync::Arc, time::Duration,
 };
 use tokio::{
@@ -156,29 +156,27 @@ impl Socket {
 
     /// Closes it; who has connected by then is not reset.
     fn close(self) -> io::Result<Vec<Accepted>> {
-        let mut rest = Vec::new();
-        match self {
-            // The kernel is asked: tokio hears of a connection only later.
+        // The kernel is asked: tokio hears of a connection only later.
+        let accept: Box<dyn Fn() -> io::Result<Accepted>> = match self {
             Self::Tcp(listener) => {
                 let listener = listener.into_std()?;
-                while rest.len() < MOST_AT_THE_END
-                    && let Ok((tcp, from)) = listener.accept()
-                {
+                Box::new(move || {
+                    let (tcp, from) = listener.accept()?;
                     tcp.set_nonblocking(true)?;
-                    rest.push((Wire::Tcp(TcpStream::from_std(tcp)?), Some(from)));
-                }
+                    Ok((Wire::Tcp(TcpStream::from_std(tcp)?), Some(from)))
+                })
             }
             Self::Unix(listener) => {
                 let listener = listener.into_std()?;
-                while rest.len() < MOST_AT_THE_END
-                    && let Ok((unix, _)) = listener.accept()
-                {
+                Box::new(move || {
+                    let (unix, _) = listener.accept()?;
                     unix.set_nonblocking(true)?;
-                    rest.push((Wire::Unix(UnixStream::from_std(unix)?), None));
-                }
+                    Ok((Wire::Unix(UnixStream::from_std(unix)?), None))
+                })
             }
-        }
-        Ok(rest)
+        };
+        let rest = iter::from_fn(|| accept().ok());
+        Ok(rest.take(MOST_AT_THE_END).collect())
     }
 }
 

@@ -108,6 +108,7 @@ async fn refused_credentials_open_nothing_and_close_it_again() {
     let lost = tokio::time::timeout(Duration::from_secs(20), lost).await;
     assert!(lost.is_ok(), "what was sent before is given up");
     breaker.suspect();
+    // The pause is the subject: long enough to have opened, if it did.
     tokio::time::sleep(PATIENCE).await;
     breaker.check().unwrap();
     serving.abort();
