@@ -74,6 +74,9 @@ impl Wire {
         timeout: Duration,
     ) -> Result<Self, WireError> {
         let uri: Uri = target.parse().map_err(|_| WireError::Target)?;
+        if uri.scheme_str() != Some("http") {
+            return Err(WireError::Target);
+        }
         let authority = uri.authority().ok_or(WireError::Target)?.to_string();
         let address = format!(
             "{}:{}",

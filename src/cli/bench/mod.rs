@@ -39,8 +39,9 @@ use uuid::Uuid;
 /// Rows run in turn, in rounds, so that what drifts from minute to minute meets all of
 /// them; a ratio is the median of the rounds' own ratios. By default everything runs on a
 /// private PostgreSQL and a server of its own, which end with the command. With --target
-/// or --as the rows that need the database itself are left out, and what was opened is
-/// revoked at the end. BENCHMARKS.md says how each figure is made.
+/// or --as, an http:// address, since bench speaks no TLS, the rows that need the database
+/// itself are left out, and what was opened is revoked at the end. BENCHMARKS.md says how
+/// each figure is made.
 #[derive(Debug, Clone, Args)]
 #[command(after_long_help = "\
 Examples:

@@ -34,7 +34,7 @@ use crate::{
     },
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
-use http::HeaderValue;
+use http::{HeaderValue, Uri};
 use prost::bytes::Bytes;
 use std::{env, sync::Arc, time::Duration};
 use uuid::Uuid;
@@ -64,20 +64,25 @@ struct Made {
 impl Target {
     /// Finds them.
     pub(super) fn find(options: &CallOptions, subject: Option<Uuid>) -> Result<Self, Failure> {
+        let tls = &options.tls;
+        if tls.ca_file.is_some() || tls.certificate_file.is_some() {
+            let why = "bench speaks no TLS: leave --ca-file, --certificate-file and --key-file \
+                       out, and the variables of these names";
+            return Err(Failure::Input(why.to_owned()));
+        }
         let stdin = &mut Stdin::default();
         let credentials = Credentials::find(options, &|name| env::var_os(name), stdin)?;
-        let header = credentials.header()?.ok_or_else(|| {
-            Failure::Input("bench calls with a client's secret, not with a certificate".into())
-        })?;
+        let url = credentials.target.as_deref().unwrap_or(DEFAULT_TARGET);
+        plain(url)?;
+        let header = credentials
+            .header()?
+            .ok_or_else(|| Failure::Input("bench calls with a client's secret".into()))?;
         let mut authorization = HeaderValue::from_bytes(header.as_bytes())
             .map_err(|error| Failure::Input(error.to_string()))?;
         // HPACK may remember it, as it does for most clients in the field.
         authorization.set_sensitive(false);
         Ok(Self {
-            url: credentials
-                .target
-                .clone()
-                .unwrap_or(DEFAULT_TARGET.to_owned()),
+            url: url.to_owned(),
             authorization,
             subject: subject.or(credentials.subject),
             timeout: options.timeout,
@@ -259,6 +264,16 @@ impl Target {
             database: None,
             concurrency: args.concurrency,
         })
+    }
+}
+
+/// Refuses what would have the secret go in the clear where TLS was asked for.
+fn plain(url: &str) -> Result<(), Failure> {
+    let bad = |why: &str| Err(Failure::Input(format!("the target `{url}`: {why}")));
+    match url.parse::<Uri>().ok().as_ref().and_then(Uri::scheme_str) {
+        Some("http") => Ok(()),
+        Some("https") => bad("bench speaks no TLS: give an http:// address"),
+        _ => bad("expected an address like http://127.0.0.1:7300"),
     }
 }
 

@@ -1,0 +1,101 @@
+//! `countersign bench` against a server that runs already.
+
+use super::{names, ok, place, run, text};
+use crate::support::server::Deployment;
+use countersign::proto::v1::Role;
+use serde_json::Value;
+use std::{fs, io::ErrorKind, net::TcpListener, path::Path};
+
+const SOMEBODY: &str = "0198c0de-0000-7000-8000-000000000001";
+
+/// The words that name a target, and who calls it.
+fn target(place: &Path, url: &str, id: &str, secret: &str) -> Vec<String> {
+    let file = place.join("secret");
+    fs::write(&file, secret).unwrap();
+    let file = file.to_str().unwrap();
+    let words = [
+        "--target",
+        url,
+        "--client-id",
+        id,
+        "--client-secret-file",
+        file,
+    ];
+    words.map(str::to_owned).to_vec()
+}
+
+#[tokio::test]
+async fn a_target_gets_back_what_was_opened_there_and_the_rest_is_named() {
+    let at = Deployment::start().await;
+    let issuer = at.client(&[Role::Issuer]).await;
+    let subject = at.user().await;
+    let place = place();
+    let json = place.path().join("bench.json");
+    let target = target(place.path(), &at.targets()[0], &issuer.id, &issuer.secret);
+    let target: Vec<_> = target.iter().map(String::as_str).collect();
+    let target = [&target[..], &["--json", json.to_str().unwrap()]].concat();
+    let words = [&target[..], &["--subject", &subject]].concat();
+    let table = ok(&run(place.path(), &words).await);
+
+    let report = || -> Value { serde_json::from_str(&fs::read_to_string(&json).unwrap()).unwrap() };
+    let first = report();
+    for row in first["results"].as_array().unwrap() {
+        assert!(row["per_second"].as_f64().unwrap() > 0.0, "{row}");
+        assert_eq!(row["errors"], 0, "{row}");
+    }
+    let ran = names(&first, "results");
+    assert!(ran.iter().all(|name| !name.starts_with("pg-")), "{ran:?}");
+    assert!(ran.contains(&"revoke".to_owned()) && ran.contains(&"mix".to_owned()));
+    assert!(
+        table.contains("left out: pg-select: needs the database itself"),
+        "{table}"
+    );
+    let left = "SELECT count(*) FROM auth.refresh_session";
+    let left: i64 = at.sql.query_one(left, &[]).await.unwrap().get(0);
+    assert_eq!(left, 0, "every session was revoked");
+    // What was only counted ends by itself within a minute.
+    let long = "SELECT count(*) FROM public.oauth_access_tokens t
+        WHERE t.expires_at > clock_timestamp() + interval '61 s'
+        AND NOT t.metadata ? 'session_id' AND NOT t.metadata ? 'revoked_at'";
+    let long: i64 = at.sql.query_one(long, &[]).await.unwrap().get(0);
+    assert_eq!(long, 0, "every token that was asked about was revoked");
+
+    let words = [&target[..], &["--only", "introspect,open"]].concat();
+    let table = ok(&run(place.path(), &words).await);
+    assert!(table.contains("left out: open: give --subject"), "{table}");
+    assert_eq!(names(&report(), "results"), ["echo", "introspect"]);
+}
+
+#[tokio::test]
+async fn no_secret_goes_to_where_tls_was_asked_for() {
+    let place = place();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let address = listener.local_addr().unwrap();
+    let cases = [
+        (format!("https://{address}"), &[][..]),
+        (format!("HTTPS://{address}"), &[]),
+        (address.to_string(), &[]),
+        (format!("http://{address}"), &["--ca-file", "/any"]),
+        (
+            format!("http://{address}"),
+            &["--certificate-file", "/any", "--key-file", "/any"],
+        ),
+    ];
+    for (url, more) in cases {
+        let words = target(place.path(), &url, SOMEBODY, "a-secret");
+        let words: Vec<_> = words.iter().map(String::as_str).chain(more.iter().copied());
+        let words: Vec<_> = words.chain(["--only", "echo", "--timeout", "1s"]).collect();
+        let refused = run(place.path(), &words).await;
+        let said = text(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(64), "{url} {more:?}: {said}");
+        let wanted = if url.contains("://") {
+            "no TLS"
+        } else {
+            "expected an address"
+        };
+        assert!(said.contains(wanted), "{url} {more:?}: {said}");
+        let called = listener.accept().map(drop).map_err(|error| error.kind());
+        assert_eq!(called, Err(ErrorKind::WouldBlock), "{url} {more:?}");
+    }
+}
