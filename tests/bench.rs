@@ -1,5 +1,6 @@
 //! `countersign bench`, as a process with children of its own.
 
+mod outlets;
 mod target;
 
 use countersign::bench::rows::ROWS;

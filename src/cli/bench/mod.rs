@@ -9,6 +9,7 @@ mod field;
 mod home;
 mod instance;
 mod machine;
+mod outlet;
 mod preload;
 mod progress;
 mod table;
@@ -32,6 +33,7 @@ use crate::{
 };
 use clap::Args;
 use engine::{Engine, Plan};
+use outlet::Outlet;
 use progress::Progress;
 use std::{num::NonZero, path::PathBuf, time::Duration};
 use uuid::Uuid;
@@ -157,6 +159,7 @@ pub(super) async fn run(args: BenchArgs, options: &CallOptions) -> Result<Exit, 
         let names: Vec<_> = rows::ROWS.iter().map(|row| row.name).collect();
         Failure::Input(format!("--only {name}: the rows are {}", names.join(", ")))
     })?;
+    let outlets = Outlets::open(&args, options)?;
     let threads = args.threads.unwrap_or_else(cores);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads)
@@ -203,7 +206,7 @@ pub(super) async fn run(args: BenchArgs, options: &CallOptions) -> Result<Exit, 
     progress.ends();
     runtime.shutdown_background();
     let report = done?;
-    tell(&args, options, &report)
+    tell(outlets, options, &report)
 }
 
 async fn asked() {
@@ -213,25 +216,39 @@ async fn asked() {
     }
 }
 
-fn tell(args: &BenchArgs, options: &CallOptions, report: &Report) -> Result<Exit, Failure> {
+/// Where the report goes beside the terminal.
+struct Outlets {
+    json: Option<Outlet>,
+    plot: Option<Outlet>,
+}
+
+impl Outlets {
+    fn open(args: &BenchArgs, options: &CallOptions) -> Result<Self, Failure> {
+        let json = match &options.json_to {
+            Json::File(path) => Some(path),
+            Json::Nowhere | Json::Stdout => None,
+        };
+        Ok(Self {
+            json: json.map(|path| Outlet::open(path)).transpose()?,
+            plot: args.plot.as_deref().map(Outlet::open).transpose()?,
+        })
+    }
+}
+
+fn tell(outlets: Outlets, options: &CallOptions, report: &Report) -> Result<Exit, Failure> {
     let json = format!("{:#}\n", report.json());
-    let cannot = |path: &std::path::Path, error: &dyn std::fmt::Display| {
-        Failure::new(
-            Exit::BadInput,
-            format!("cannot write {}: {error}", path.display()),
-        )
-    };
-    if let Json::File(path) = &options.json_to {
-        std::fs::write(path, &json).map_err(|error| cannot(path, &error))?;
-    }
-    if let Some(path) = &args.plot {
-        chart::draw(path, &report.points).map_err(|error| cannot(path, &error))?;
-    }
-    if options.json() {
+    // First, and the files although it could not be written: none is lost for another.
+    let told = if options.json() {
         output::write(json.as_bytes())
     } else {
         output::write(table::text(report).as_bytes())
+    };
+    let written = outlets.json.map_or(Ok(()), |file| file.write(&json));
+    if let Some(file) = outlets.plot {
+        let drawn = chart::draw(&report.points);
+        file.write(&drawn.map_err(|error| Failure::new(Exit::Refused, error))?)?;
     }
+    written.and(told)
 }
 
 fn cores() -> usize {
