@@ -183,25 +183,46 @@ pub struct Alone {
 impl Alone {
     /// The row's median latency, in microseconds: the median of its rounds.
     pub fn p50_us(&self, name: &str) -> Option<f64> {
-        median_of(self.medians(name)?)
+        median_of(
+            self.medians(name)?
+                .into_iter()
+                .filter(|median| *median > 0.0),
+        )
     }
 
     /// Introspect's median latency over those of a lookup and echo together.
     pub fn ratio(&self, lookup: &str) -> Option<Ratio> {
         let (lookup, echo) = (self.medians(lookup)?, self.medians("echo")?);
-        let both: Vec<_> = lookup.iter().zip(&echo).map(|(a, b)| a + b).collect();
-        Ratio::of(&self.medians("introspect")?, &both)
+        let introspect = self.medians("introspect")?;
+        let rounds = introspect.iter().zip(lookup.iter().zip(&echo));
+        // Where no call of one of them succeeded, there is nothing to compare.
+        let (own, both): (Vec<_>, Vec<_>) = rounds
+            .filter(|&(own, (lookup, echo))| *own > 0.0 && *lookup > 0.0 && *echo > 0.0)
+            .map(|(own, (lookup, echo))| (own, lookup + echo))
+            .unzip();
+        Ratio::of(&own, &both)
     }
 
+    /// Of each round; 0: none of its calls did what it should.
     fn medians(&self, name: &str) -> Option<Vec<f64>> {
         let row = self.rows.iter().find(|row| row.row.name == name)?;
         let rounds = row.rounds.iter();
         Some(rounds.map(|round| round.tally.quantile_us(0.5)).collect())
     }
 
+    /// Calls that failed, of all rows.
+    pub fn errors(&self) -> u64 {
+        self.rows.iter().map(|row| row.tally().errors()).sum()
+    }
+
     fn json(&self) -> Value {
         let p50 = |name: &str| self.p50_us(name).map(rounded);
         let (ratio, of_read) = (self.ratio("pg-select"), self.ratio("pg-read"));
+        let failed = self.rows.iter().map(|row| (row.row.name, row.tally()));
+        let reasons: Map<String, Value> = failed
+            .filter(|(_, tally)| tally.errors() > 0)
+            .map(|(name, tally)| (name.to_owned(), json!(tally.reasons())))
+            .collect();
         json!({
             "echo_p50_us": p50("echo"),
             "pg_select_p50_us": p50("pg-select"),
@@ -213,6 +234,8 @@ impl Alone {
             "ratio_of_read": of_read.map(|ratio| rounded(ratio.median)),
             "ratio_of_read_min": of_read.map(|ratio| rounded(ratio.min)),
             "ratio_of_read_max": of_read.map(|ratio| rounded(ratio.max)),
+            "errors": self.errors(),
+            "error_reasons": reasons,
         })
     }
 }
@@ -342,3 +365,6 @@ fn precise(count: u64) -> f64 {
 fn rounded(value: f64) -> f64 {
     (value * 1e4).round() / 1e4
 }
+
+#[cfg(test)]
+mod tests;

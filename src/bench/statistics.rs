@@ -31,14 +31,18 @@ impl Default for Tally {
 }
 
 impl Tally {
-    /// Counts a call. False: the caller is to stop.
+    /// Counts a call, and the latency of one that did what it should. False: the caller is to
+    /// stop.
     pub fn record(&mut self, outcome: Result<(), Trouble>, latency: Duration) -> bool {
         match outcome {
-            Ok(()) => self.calls += 1,
+            Ok(()) => {
+                self.calls += 1;
+                self.latency(latency);
+            }
+            // Refused at once or given up late, it says nothing of an answer's time.
             Err(Trouble::Failed(reason)) => self.broke(reason),
             Err(Trouble::Exhausted) => return false,
         }
-        self.latency(latency);
         true
     }
 
@@ -106,7 +110,8 @@ impl Tally {
         }
     }
 
-    /// The latency under which this part (0 to 1) of all calls lies, in microseconds.
+    /// The latency under which this part (0 to 1) of the good calls lies, and of those that were
+    /// never made, in microseconds.
     #[expect(clippy::cast_precision_loss, reason = "no latency has 2^53 units")]
     pub fn quantile_us(&self, part: f64) -> f64 {
         self.latencies.value_at_quantile(part) as f64 * (UNIT_NS as f64 / 1000.0)
@@ -191,6 +196,20 @@ mod tests {
         assert!((all.per_second() - 50.0).abs() < 1e-9);
         let p50 = all.quantile_us(0.5);
         assert!((50_900.0..51_200.0).contains(&p50), "{p50}");
-        assert!(all.quantile_us(1.0) >= 1_000_000.0);
+    }
+
+    #[test]
+    fn no_failed_call_has_a_latency_but_one_that_was_never_made() {
+        let mut tally = Tally::default();
+        assert!(tally.record(Ok(()), Duration::from_millis(10)));
+        assert!(tally.record(Err(Trouble::failed("at once")), Duration::from_micros(1)));
+        assert!(tally.record(Err(Trouble::failed("late")), Duration::from_secs(5)));
+        assert_eq!((tally.calls(), tally.errors()), (1, 2));
+        for part in [0.0, 0.5, 1.0] {
+            let latency = tally.quantile_us(part);
+            assert!((9_900.0..10_100.0).contains(&latency), "{latency}");
+        }
+        tally.missed(Duration::from_secs(5));
+        assert!(tally.quantile_us(1.0) > 4_900_000.0);
     }
 }

@@ -65,18 +65,7 @@ pub(super) fn text(report: &Report) -> String {
     for (name, why) in &report.left_out {
         line(&mut text, &format!("left out: {name}: {why}"));
     }
-    let mut failed = report.rows.iter().filter(|row| row.tally().errors() > 0);
-    if let Some(first) = failed.next() {
-        line(&mut text, "\nerrors:");
-        for row in std::iter::once(first).chain(failed) {
-            for (reason, count) in row.tally().reasons() {
-                line(
-                    &mut text,
-                    &format!("  {}: {count} × {reason}", row.row.name),
-                );
-            }
-        }
-    }
+    errors(&mut text, report);
     text
 }
 
@@ -158,6 +147,13 @@ fn one_alone(text: &mut String, alone: &Alone) {
             p50("introspect"),
         ),
     );
+    let failed = alone.errors();
+    if failed > 0 {
+        line(
+            text,
+            &format!("of its calls {failed} failed, and are in no figure"),
+        );
+    }
     for lookup in ["pg-select", "pg-read"] {
         if let Some(ratio) = alone.ratio(lookup) {
             line(
@@ -197,6 +193,24 @@ fn through(text: &mut String, rows: &[Through]) {
                 row.tally.errors()
             ),
         );
+    }
+}
+
+/// What went wrong, by the row and the reason.
+fn errors(text: &mut String, report: &Report) {
+    let alone = report.alone.iter().flat_map(|alone| &alone.rows);
+    let rows = report.rows.iter().map(|row| (row, ""));
+    let rows = rows.chain(alone.map(|row| (row, ", one caller alone")));
+    let mut begun = false;
+    for (row, kind) in rows {
+        for (reason, count) in row.tally().reasons() {
+            if !begun {
+                line(text, "\nerrors:");
+                begun = true;
+            }
+            let name = row.row.name;
+            line(text, &format!("  {name}{kind}: {count} × {reason}"));
+        }
     }
 }
 
