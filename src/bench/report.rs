@@ -98,9 +98,8 @@ impl RowReport {
         Ratio::of(&self.rates(), &baseline.rates())
     }
 
-    fn json(&self, all: &[Self]) -> Value {
+    fn json(&self, ratios: &[(&'static str, Ratio)]) -> Value {
         let tally = self.tally();
-        let ratios = self.ratios(all);
         let main = ratios.first().map(|(_, ratio)| ratio);
         let wal = self.wal();
         let bare = self.wal_without_images();
@@ -138,7 +137,7 @@ impl RowReport {
     }
 
     /// Its ratios, the main one first; none to a baseline that did not run.
-    pub fn ratios(&self, all: &[Self]) -> Vec<(&'static str, Ratio)> {
+    fn ratios(&self, all: &[Self]) -> Vec<(&'static str, Ratio)> {
         let of = |name: &&'static str| {
             let baseline = all.iter().find(|other| other.row.name == *name)?;
             Some((*name, self.over(baseline)?))
@@ -279,9 +278,20 @@ pub struct Report {
     pub points: Vec<Point>,
     /// Through Envoy, if one was given.
     pub through: Vec<Through>,
+    /// Whether calls were due at a fixed rate.
+    pub open_loop: bool,
 }
 
 impl Report {
+    /// A row's ratios, the main one first. None in the open loop: there each row makes the calls
+    /// that are due, and their number says nothing of what it could do.
+    pub fn ratios(&self, row: &RowReport) -> Vec<(&'static str, Ratio)> {
+        if self.open_loop {
+            return Vec::new();
+        }
+        row.ratios(&self.rows)
+    }
+
     /// The most memory that the server held in any row.
     pub fn rss_peak_bytes(&self) -> Option<u64> {
         let rows = self.rows.iter();
@@ -297,7 +307,8 @@ impl Report {
             .iter()
             .map(|(name, value)| ((*name).to_owned(), value.clone()))
             .collect();
-        let results: Vec<_> = self.rows.iter().map(|row| row.json(&self.rows)).collect();
+        let rows = self.rows.iter();
+        let results: Vec<_> = rows.map(|row| row.json(&self.ratios(row))).collect();
         let left_out: Vec<_> = self
             .left_out
             .iter()

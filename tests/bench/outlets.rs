@@ -34,13 +34,15 @@ async fn a_file_that_fails_at_the_end_costs_neither_the_table_nor_the_other_file
     let place = place();
     let json = place.path().join("bench.json");
     fs::write(&json, "x".repeat(1 << 20)).unwrap();
-    let words = ["--only", "introspect-forged"];
+    let words = ["--only", "introspect-forged", "--rate", "100"];
     let files = ["--json", json.to_str().unwrap(), "--plot", "/dev/full"];
     let ran = run(place.path(), &[&words[..], &files].concat()).await;
     let (table, said) = (text(&ran.stdout), text(&ran.stderr));
     assert_eq!(ran.status.code(), Some(64), "{said}");
     assert!(said.contains("cannot write /dev/full"), "{said}");
     assert!(table.contains("\nintrospect-forged "), "{table}");
+    assert!(table.contains("No ratios with --rate"), "{table}");
     let report: Value = serde_json::from_str(&fs::read_to_string(json).unwrap()).unwrap();
     assert_eq!(report["results"][1]["name"], "introspect-forged");
+    assert!(report["results"][1]["ratio"].is_null(), "{report}");
 }

@@ -26,7 +26,7 @@ fn row(name: &str, rounds: &[(u64, u64, u64)]) -> RowReport {
     report
 }
 
-fn report(rows: Vec<RowReport>, alone: Vec<RowReport>) -> Report {
+fn report(rows: Vec<RowReport>, alone: Vec<RowReport>, open_loop: bool) -> Report {
     Report {
         facts: Vec::new(),
         rows,
@@ -35,7 +35,26 @@ fn report(rows: Vec<RowReport>, alone: Vec<RowReport>) -> Report {
         alone: Some(Alone { rows: alone }),
         points: Vec::new(),
         through: Vec::new(),
+        open_loop,
     }
+}
+
+#[test]
+fn calls_that_are_due_have_no_ratio() {
+    let rows = || vec![row("echo", &[(40, 1, 0)]), row("introspect", &[(20, 1, 0)])];
+    let closed = report(rows(), Vec::new(), false).json();
+    assert_eq!(closed["results"][1]["ratio"], 0.5);
+    assert_eq!(closed["results"][1]["ratios"]["echo"]["ratio"], 0.5);
+
+    let open = report(rows(), Vec::new(), true).json();
+    let told = &open["results"][1];
+    for ratio in ["ratio", "ratio_min", "ratio_max"] {
+        assert!(told[ratio].is_null(), "{told}");
+    }
+    assert_eq!(told["ratios"], json!({}));
+    // What it would be compared with stays, and so do its own figures.
+    assert_eq!(told["baseline"], "echo");
+    assert_eq!(told["per_second"], 20.0);
 }
 
 #[test]
@@ -45,7 +64,7 @@ fn one_caller_alone_tells_its_errors_and_compares_no_round_in_which_all_failed()
         row("pg-select", &[(5, 10, 0), (5, 10, 0)]),
         row("introspect", &[(5, 40, 1), (0, 0, 3)]),
     ];
-    let told = &report(Vec::new(), alone).json()["alone"];
+    let told = &report(Vec::new(), alone, false).json()["alone"];
     assert_eq!(told["errors"], 4);
     assert_eq!(told["error_reasons"], json!({ "introspect": { "no": 4 } }));
     let ratio = told["ratio_min"].as_f64().unwrap();

@@ -330,6 +330,7 @@ async fn on_instance(
         }),
         alone,
         points,
+        open_loop: args.rate.is_some(),
         through,
     })
 }

@@ -38,12 +38,20 @@ pub(super) fn text(report: &Report) -> String {
     }
     line(&mut text, "");
     let mut lines = vec![HEAD.map(str::to_owned).to_vec()];
-    lines.extend(report.rows.iter().map(|row| cells(row, &report.rows)));
+    lines.extend(report.rows.iter().map(|row| cells(row, report)));
     text.push_str(&aligned(&lines));
     line(
         &mut text,
         "\nserver, pg and load: processor time a call of the server (or echo), PostgreSQL and this \
-         load generator. WAL: bytes a call. Ratios: median of the rounds (range).",
+         load generator. WAL: bytes a call.",
+    );
+    line(
+        &mut text,
+        if report.open_loop {
+            "No ratios with --rate: each row makes the calls that are due, whatever it could do."
+        } else {
+            "Ratios: median of the rounds (range)."
+        },
     );
     wal(&mut text, &report.rows);
     if let Some(alone) = &report.alone {
@@ -69,11 +77,11 @@ pub(super) fn text(report: &Report) -> String {
     text
 }
 
-fn cells(row: &RowReport, all: &[RowReport]) -> Vec<String> {
+fn cells(row: &RowReport, report: &Report) -> Vec<String> {
     let tally = row.tally();
     let latency = |part| number(tally.quantile_us(part));
     let or_none = |value: Option<f64>| value.map_or(String::new(), |value| format!("{value:.1}"));
-    let ratios = row.ratios(all).into_iter().map(|(name, ratio)| {
+    let ratios = report.ratios(row).into_iter().map(|(name, ratio)| {
         format!(
             "{:.2} ({:.2}–{:.2}) of {name}",
             ratio.median, ratio.min, ratio.max

@@ -189,6 +189,7 @@ impl Target {
             server: None,
             alone,
             points,
+            open_loop: args.rate.is_some(),
         })
     }
 
