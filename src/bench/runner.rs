@@ -5,7 +5,7 @@
 //! Open: calls are due at a fixed rate whatever the server does, and a latency counts
 //! from when its call was due, not from when a caller was free to make it.
 
-use super::statistics::Tally;
+use super::statistics::{Next, Tally};
 use crate::driver::Streams;
 use futures_util::{FutureExt as _, future::BoxFuture};
 use std::{
@@ -25,6 +25,9 @@ use tokio::{
 const OVERTIME: Duration = Duration::from_secs(1);
 /// How long calls that were begun may take after that, before they are given up.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a caller waits after a failed call. Without it, callers whose connection has ended
+/// would do nothing but fail, and leave nobody the time to open it again.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// Why a call did not do what it should.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -127,10 +130,14 @@ async fn closed<C: Caller>(callers: Vec<C>, load: Load, stop: Stop) -> (Vec<C>, 
             while began < until && !stop.asked() {
                 let outcome = caller.call().await;
                 let ended = Instant::now();
-                if !tally.record(outcome, ended - began) {
-                    break;
+                match tally.record(outcome, ended - began) {
+                    Next::Call => began = ended,
+                    Next::Pause => {
+                        tokio::time::sleep(PAUSE).await;
+                        began = Instant::now();
+                    }
+                    Next::End => break,
                 }
-                began = ended;
             }
             (caller, tally)
         });
@@ -151,8 +158,10 @@ async fn open<C: Caller>(callers: Vec<C>, load: Load, rate: f64, stop: Stop) -> 
             let mut tally = Tally::default();
             while let Some(due) = schedule.next().await {
                 let outcome = caller.call().await;
-                if !tally.record(outcome, due.elapsed()) {
-                    break;
+                match tally.record(outcome, due.elapsed()) {
+                    Next::Call => {}
+                    Next::Pause => tokio::time::sleep(PAUSE).await,
+                    Next::End => break,
                 }
             }
             (caller, tally)

@@ -10,6 +10,17 @@ const UNIT_NS: u128 = 100;
 /// Decimal digits that a latency keeps.
 const DIGITS: u8 = 3;
 
+/// What a caller does after a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// Calls again.
+    Call,
+    /// The same, a little later.
+    Pause,
+    /// Ends.
+    End,
+}
+
 /// Calls, latencies and errors of some callers.
 #[derive(Debug, Clone)]
 pub struct Tally {
@@ -31,19 +42,21 @@ impl Default for Tally {
 }
 
 impl Tally {
-    /// Counts a call, and the latency of one that did what it should. False: the caller is to
-    /// stop.
-    pub fn record(&mut self, outcome: Result<(), Trouble>, latency: Duration) -> bool {
+    /// Counts a call, and the latency of one that did what it should.
+    pub fn record(&mut self, outcome: Result<(), Trouble>, latency: Duration) -> Next {
         match outcome {
             Ok(()) => {
                 self.calls += 1;
                 self.latency(latency);
+                Next::Call
             }
             // Refused at once or given up late, it says nothing of an answer's time.
-            Err(Trouble::Failed(reason)) => self.broke(reason),
-            Err(Trouble::Exhausted) => return false,
+            Err(Trouble::Failed(reason)) => {
+                self.broke(reason);
+                Next::Pause
+            }
+            Err(Trouble::Exhausted) => Next::End,
         }
-        true
     }
 
     /// Counts a call that was due and never made; it waited at least so long.
@@ -186,11 +199,16 @@ mod tests {
         let mut all = Tally::default();
         for millis in 1..=100 {
             let mut one = Tally::default();
-            assert!(one.record(Ok(()), Duration::from_millis(millis)));
+            assert_eq!(
+                one.record(Ok(()), Duration::from_millis(millis)),
+                Next::Call
+            );
             all.add(&one);
         }
-        assert!(!all.record(Err(Trouble::Exhausted), Duration::ZERO));
-        assert!(all.record(Err(Trouble::failed("x")), Duration::from_secs(1)));
+        let end = all.record(Err(Trouble::Exhausted), Duration::ZERO);
+        assert_eq!(end, Next::End);
+        let failed = all.record(Err(Trouble::failed("x")), Duration::from_secs(1));
+        assert_eq!(failed, Next::Pause);
         all.took(Duration::from_secs(2));
         assert_eq!((all.calls(), all.errors()), (100, 1));
         assert!((all.per_second() - 50.0).abs() < 1e-9);
@@ -201,9 +219,9 @@ mod tests {
     #[test]
     fn no_failed_call_has_a_latency_but_one_that_was_never_made() {
         let mut tally = Tally::default();
-        assert!(tally.record(Ok(()), Duration::from_millis(10)));
-        assert!(tally.record(Err(Trouble::failed("at once")), Duration::from_micros(1)));
-        assert!(tally.record(Err(Trouble::failed("late")), Duration::from_secs(5)));
+        tally.record(Ok(()), Duration::from_millis(10));
+        tally.record(Err(Trouble::failed("at once")), Duration::from_micros(1));
+        tally.record(Err(Trouble::failed("late")), Duration::from_secs(5));
         assert_eq!((tally.calls(), tally.errors()), (1, 2));
         for part in [0.0, 0.5, 1.0] {
             let latency = tally.quantile_us(part);

@@ -99,3 +99,32 @@ async fn no_secret_goes_to_where_tls_was_asked_for() {
         assert_eq!(called, Err(ErrorKind::WouldBlock), "{url} {more:?}");
     }
 }
+
+#[tokio::test]
+async fn a_connection_that_the_server_ends_is_opened_again_and_the_report_says_so() {
+    let at = Deployment::start_with(1, &[("COUNTERSIGN_CONNECTIONS_MAX_AGE", "1s")]).await;
+    let issuer = at.client(&[Role::Issuer]).await;
+    let place = place();
+    let json = place.path().join("bench.json");
+    let words = target(place.path(), &at.targets()[0], &issuer.id, &issuer.secret);
+    let words: Vec<_> = words.iter().map(String::as_str).collect();
+    // Long enough that each connection comes of age several times.
+    let more = ["--only", "introspect-forged", "--seconds", "4", "--json"];
+    let words = [&words[..], &more, &[json.to_str().unwrap()]].concat();
+    let table = ok(&run(place.path(), &words).await);
+    let report: Value = serde_json::from_str(&fs::read_to_string(&json).unwrap()).unwrap();
+    let broken = report["facts"]["broken_connections"].as_u64();
+    assert!(
+        broken.is_some_and(|times| times >= 2),
+        "{}",
+        report["facts"]
+    );
+    assert!(table.contains("broken connections"), "{table}");
+    // The last round is as good as any: of its calls nearly all succeed.
+    let told = &report["results"][1];
+    assert!(
+        told["rounds"][1]["per_second"].as_f64().unwrap() > 50.0,
+        "{told}"
+    );
+    assert!(told["errors"].as_u64() < told["calls"].as_u64(), "{told}");
+}

@@ -93,6 +93,28 @@ async fn errors_are_counted_by_reason_and_an_empty_caller_stops() {
     assert_eq!(callers.0.len(), 2);
 }
 
+/// Never gets anywhere.
+struct Fails;
+
+impl Caller for Fails {
+    async fn call(&mut self) -> Result<(), Trouble> {
+        Err(Trouble::failed("no"))
+    }
+}
+
+#[tokio::test]
+async fn a_caller_that_fails_leaves_others_the_time_to_work() {
+    let time = Duration::from_millis(100);
+    let rate = 100_000.0;
+    for load in [Load::Closed(time), Load::Open { rate, time }] {
+        let began = Instant::now();
+        let tally = Callers(vec![Fails]).run(load, &Stop::default()).await;
+        let made = tally.reasons()["no"];
+        let most = began.elapsed().as_millis() / PAUSE.as_millis() + 1;
+        assert!(u128::from(made) <= most, "{load:?}: {made} of {most}");
+    }
+}
+
 /// Asks for the stop with its third call.
 struct Stopping(u32, Stop);
 

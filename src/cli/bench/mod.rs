@@ -14,6 +14,7 @@ mod preload;
 mod progress;
 mod table;
 mod target;
+mod variables;
 
 pub(super) use echo::{EchoArgs, run as run_echo};
 
@@ -320,6 +321,7 @@ async fn on_instance(
     };
     let mut facts = machine::facts(args, &engine.plan);
     facts.extend(machine::database(instance).await?);
+    facts.extend(machine::broken(&field));
     Ok(Report {
         facts,
         rows: reports,

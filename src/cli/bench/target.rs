@@ -181,6 +181,7 @@ impl Target {
         let points = plotted(args, &engine, &reports).await?;
         let mut facts = machine::facts(args, &engine.plan);
         facts.push(("target", self.url.clone().into()));
+        facts.extend(machine::broken(field));
         Ok(Report {
             facts,
             rows: reports,
