@@ -1,6 +1,7 @@
 //! What a run found, row by row, and as JSON.
 
 use super::{
+    ends::NotRevoked,
     rows::Row,
     statistics::{Ratio, Tally, median_of},
 };
@@ -280,6 +281,8 @@ pub struct Report {
     pub through: Vec<Through>,
     /// Whether calls were due at a fixed rate.
     pub open_loop: bool,
+    /// What could not be revoked of what the run had made at a target.
+    pub not_revoked: Option<NotRevoked>,
 }
 
 impl Report {
@@ -349,6 +352,9 @@ impl Report {
                 })
             })
             .collect();
+        let not_revoked = self.not_revoked.as_ref().map(
+            |left| json!({ "sessions": left.sessions, "tokens": left.tokens, "why": left.why }),
+        );
         json!({
             "facts": facts,
             "results": results,
@@ -357,6 +363,7 @@ impl Report {
             "alone": self.alone.as_ref().map(Alone::json),
             "latency_against_load": points,
             "through_envoy": through,
+            "not_revoked": not_revoked,
         })
     }
 }

@@ -128,3 +128,38 @@ async fn a_connection_that_the_server_ends_is_opened_again_and_the_report_says_s
     );
     assert!(told["errors"].as_u64() < told["calls"].as_u64(), "{told}");
 }
+
+#[tokio::test]
+async fn sessions_that_cannot_be_revoked_are_counted_and_cost_no_report() {
+    let at = Deployment::start().await;
+    let issuer = at.client(&[Role::Issuer]).await;
+    let subject = at.user().await;
+    let never = "
+        CREATE FUNCTION public.never() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN RAISE EXCEPTION 'never'; END $$;
+        CREATE TRIGGER never BEFORE DELETE ON auth.refresh_session
+            FOR EACH ROW EXECUTE FUNCTION public.never();";
+    at.sql.batch_execute(never).await.unwrap();
+    let place = place();
+    let json = place.path().join("bench.json");
+    let words = target(place.path(), &at.targets()[0], &issuer.id, &issuer.secret);
+    let words: Vec<_> = words.iter().map(String::as_str).collect();
+    let more = ["--only", "echo", "--subject", &subject, "--json"];
+    let words = [&words[..], &more, &[json.to_str().unwrap()]].concat();
+    let ran = run(place.path(), &words).await;
+    let (table, said) = (text(&ran.stdout), text(&ran.stderr));
+    assert_eq!(ran.status.code(), Some(1), "{said}");
+    let report: Value = serde_json::from_str(&fs::read_to_string(&json).unwrap()).unwrap();
+    assert_eq!(names(&report, "results"), ["echo"]);
+    let left = "SELECT count(*) FROM auth.refresh_session";
+    let left: i64 = at.sql.query_one(left, &[]).await.unwrap().get(0);
+    assert!(left > 0);
+    assert_eq!(report["not_revoked"]["sessions"].as_i64(), Some(left));
+    // What could be revoked was: the tokens that belong to no session.
+    assert_eq!(report["not_revoked"]["tokens"], 0);
+    let sentence = format!("{left} sessions could not be revoked: ");
+    assert!(
+        table.contains(&sentence) && said.contains(&sentence),
+        "{table}{said}"
+    );
+}

@@ -36,6 +36,7 @@ fn report(rows: Vec<RowReport>, alone: Vec<RowReport>, open_loop: bool) -> Repor
         points: Vec::new(),
         through: Vec::new(),
         open_loop,
+        not_revoked: None,
     }
 }
 

@@ -1,32 +1,10 @@
 use super::*;
-use crate::bench::{Callers, Crew as _, Load, Stop, callers::Echoes};
-use h2::server;
-use tokio::net::{TcpListener, TcpStream};
-
-/// Answers so many calls with what they say, and ends the connection without a word.
-async fn echoes(stream: TcpStream, calls: usize) {
-    let mut connection = server::handshake(stream).await.unwrap();
-    let mut answered = 0;
-    while answered < calls
-        && let Some(Ok((request, mut respond))) = connection.accept().await
-    {
-        answered += 1;
-        tokio::spawn(async move {
-            let mut said = Vec::new();
-            let mut body = request.into_body();
-            while let Some(Ok(chunk)) = body.data().await {
-                said.extend_from_slice(&chunk);
-            }
-            let mut trailers = HeaderMap::new();
-            trailers.insert("grpc-status", HeaderValue::from_static("0"));
-            // Nobody hears it where the connection has ended.
-            if let Ok(mut send) = respond.send_response(http::Response::new(()), false) {
-                let _ = send.send_data(said.into(), false);
-                let _ = send.send_trailers(trailers);
-            }
-        });
-    }
-}
+use crate::bench::{
+    Callers, Crew as _, Load, Stop,
+    callers::{Echoes, Payload},
+    fake::{Answer, Decide, serve},
+};
+use tokio::net::TcpListener;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_ends_is_opened_again_and_its_callers_go_on() {
@@ -34,14 +12,15 @@ async fn a_connection_that_ends_is_opened_again_and_its_callers_go_on() {
     let target = format!("http://{}", listener.local_addr().unwrap());
     let stop = Stop::default();
     let stopping = stop.clone();
+    let echo: Decide = Arc::new(|_, said| Answer::Message(said.to_vec()));
     tokio::spawn(async move {
         for calls in [20, 1, 100] {
             let (stream, _) = listener.accept().await.unwrap();
-            echoes(stream, calls).await;
+            serve(stream, calls, Arc::clone(&echo)).await;
         }
         stopping.ask();
         let (stream, _) = listener.accept().await.unwrap();
-        echoes(stream, usize::MAX).await;
+        serve(stream, usize::MAX, echo).await;
     });
     let wire = Wire::open(&target, 1, None, Duration::from_secs(20)).await;
     let wire = wire.unwrap();
@@ -71,7 +50,7 @@ async fn a_connection_that_ends_is_opened_again_and_its_callers_go_on() {
         );
         tokio::task::yield_now().await;
     }
-    let message = crate::bench::callers::Payload { data: "x".into() };
-    let answer: crate::bench::callers::Payload = idle.call(&message).await.unwrap();
+    let message = Payload { data: "x".into() };
+    let answer: Payload = idle.call(&message).await.unwrap();
     assert_eq!(answer, message);
 }

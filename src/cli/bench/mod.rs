@@ -249,7 +249,11 @@ fn tell(outlets: Outlets, options: &CallOptions, report: &Report) -> Result<Exit
         let drawn = chart::draw(&report.points);
         file.write(&drawn.map_err(|error| Failure::new(Exit::Refused, error))?)?;
     }
-    written.and(told)
+    let told = written.and(told)?;
+    match &report.not_revoked {
+        Some(left) => Err(Failure::new(Exit::Refused, left)),
+        None => Ok(told),
+    }
 }
 
 fn cores() -> usize {
@@ -333,6 +337,7 @@ async fn on_instance(
         alone,
         points,
         open_loop: args.rate.is_some(),
+        not_revoked: None,
         through,
     })
 }

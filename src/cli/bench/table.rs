@@ -74,6 +74,9 @@ pub(super) fn text(report: &Report) -> String {
         line(&mut text, &format!("left out: {name}: {why}"));
     }
     errors(&mut text, report);
+    if let Some(left) = &report.not_revoked {
+        line(&mut text, &format!("\n{left}"));
+    }
     text
 }
 

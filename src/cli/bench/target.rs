@@ -11,9 +11,10 @@ use super::{
 };
 use crate::{
     bench::{
-        Caller as _, Load, Stop, Tally, Trouble,
+        Caller as _, Stop, Trouble,
         callers::{Tokens, path},
         checks::Checks,
+        ends::{self, Thing},
         report::Report,
         rows::{By, Row},
         sessions::{Families, Opened},
@@ -26,12 +27,10 @@ use crate::{
         exit::Exit,
         failure::Failure,
         input::Stdin,
+        output,
     },
     domain::keys::KeyId,
-    proto::v1::{
-        IssueTokenRequest, IssueTokenResponse, RevokeSessionRequest, RevokeSessionResponse,
-        RevokeTokenRequest, RevokeTokenResponse, revoke_session_request,
-    },
+    proto::v1::{IssueTokenRequest, IssueTokenResponse, RevokeTokenRequest, RevokeTokenResponse},
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
 use http::{HeaderValue, Uri};
@@ -43,8 +42,8 @@ use uuid::Uuid;
 const PREPARED: usize = 2048;
 /// What a counted token may outlive the run, since nobody ends it.
 const SHORT: i64 = 60;
-/// How long revoking what was opened may take.
-const CLEANING_LIMIT: Duration = Duration::from_mins(10);
+/// How long an answer to a revocation is waited for, at least.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Whom to call, as whom.
 pub(super) struct Target {
@@ -59,6 +58,15 @@ struct Made {
     tokens: Vec<String>,
     sessions: Vec<Uuid>,
     opened: Opened,
+}
+
+impl Made {
+    /// All of it. The last go first.
+    fn things(self) -> Vec<Thing> {
+        let tokens = self.tokens.into_iter().map(Thing::Token);
+        let sessions = self.sessions.into_iter().chain(self.opened.take_all());
+        tokens.chain(sessions.map(Thing::Session)).collect()
+    }
 }
 
 impl Target {
@@ -117,24 +125,24 @@ impl Target {
         let prepared = self
             .prepare(args, &authority, echoes, &mut made, progress)
             .await;
-        let report = match &prepared {
-            Ok(field) => {
-                let report = self.rows(args, rows, field, &echo, progress, stop).await;
-                report.map(Some)
-            }
-            Err(_) => Ok(None),
+        let report = match prepared {
+            Ok(field) => self.rows(args, rows, &field, &echo, progress, stop).await,
+            Err(failure) => Err(failure),
         };
         progress.says("revoking what was opened");
-        let (field, failed) = match prepared {
-            Ok(field) => (Some(field), None),
-            Err(failure) => (None, Some(failure)),
-        };
-        let cleaned = clean(args, &authority, made, field).await;
-        match (failed, report?) {
-            (None, Some(report)) => cleaned.map(|()| report),
-            (Some(failure), _) => Err(failure),
-            // A report is made of every field.
-            (None, None) => Err(Failure::new(Exit::Refused, "nothing was run")),
+        let limit = self.timeout.max(PATIENCE);
+        let left = ends::end(&authority, args.concurrency, made.things(), limit).await;
+        match (report, left) {
+            (Ok(report), not_revoked) => Ok(Report {
+                not_revoked,
+                ..report
+            }),
+            (Err(failure), None) => Err(failure),
+            (Err(failure), Some(left)) => {
+                progress.ends();
+                output::say(&format!("{left}\n"));
+                Err(failure)
+            }
         }
     }
 
@@ -191,6 +199,7 @@ impl Target {
             alone,
             points,
             open_loop: args.rate.is_some(),
+            not_revoked: None,
         })
     }
 
@@ -305,40 +314,6 @@ async fn revoke_token(authority: &Wire, token: &str) -> Result<(), Failure> {
     answer
         .map(drop)
         .map_err(|trouble| refused("RevokeToken", &trouble))
-}
-
-/// Revokes the sessions that were opened and the tokens that were asked about; the
-/// tokens that were only counted end by themselves within a minute.
-async fn clean(
-    args: &BenchArgs,
-    authority: &Wire,
-    made: Made,
-    field: Option<Field>,
-) -> Result<(), Failure> {
-    if let Some(mut crew) = field.as_ref().and_then(Field::revokers) {
-        let revoked: Tally = crew
-            .run(Load::Closed(CLEANING_LIMIT), &Stop::default())
-            .await;
-        if let Some((reason, _)) = revoked.reasons().first_key_value() {
-            return Err(Failure::new(
-                Exit::Refused,
-                format!("sessions of this run could not be revoked: {reason}"),
-            ));
-        }
-    }
-    let mut revoke = authority.line(args.concurrency, path::REVOKE);
-    for session in made.sessions {
-        let target = revoke_session_request::Target::SessionId(session.to_string());
-        let request = RevokeSessionRequest {
-            target: Some(target),
-        };
-        let answer: Result<RevokeSessionResponse, _> = revoke.call(&request).await;
-        answer.map_err(|trouble| refused("RevokeSession", &trouble))?;
-    }
-    for token in made.tokens {
-        revoke_token(authority, &token).await?;
-    }
-    Ok(())
 }
 
 fn refused(call: &str, trouble: &Trouble) -> Failure {
