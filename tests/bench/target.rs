@@ -1,10 +1,12 @@
 //! `countersign bench` against a server that runs already.
 
-use super::{names, ok, place, run, text};
+use super::{PATIENCE, bench, names, ok, place, run, signal, text};
 use crate::support::server::Deployment;
 use countersign::proto::v1::Role;
+use nix::sys::signal::Signal;
 use serde_json::Value;
-use std::{fs, io::ErrorKind, net::TcpListener, path::Path};
+use std::{fs, io::ErrorKind, net::TcpListener, path::Path, time::Duration};
+use tokio::io::AsyncReadExt as _;
 
 const SOMEBODY: &str = "0198c0de-0000-7000-8000-000000000001";
 
@@ -162,4 +164,78 @@ async fn sessions_that_cannot_be_revoked_are_counted_and_cost_no_report() {
         table.contains(&sentence) && said.contains(&sentence),
         "{table}{said}"
     );
+}
+
+/// Somebody who takes a connection, reads, and never says a word: until so many bytes came.
+async fn silent(listener: &tokio::net::TcpListener, bytes: usize) -> tokio::net::TcpStream {
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let (mut read, mut buffer) = (0, [0; 1024]);
+    while read < bytes {
+        read += match stream.read(&mut buffer).await.unwrap() {
+            0 => panic!("it hung up after {read} bytes"),
+            some => some,
+        };
+    }
+    stream
+}
+
+#[tokio::test]
+async fn a_target_that_never_answers_is_waited_for_no_longer_than_that() {
+    let place = place();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let words = target(place.path(), &url, SOMEBODY, "a-secret");
+    let words: Vec<_> = words.iter().map(String::as_str).collect();
+    let more = ["--connections", "1", "--timeout", "1s"];
+    let words = [&words[..], &more].concat();
+    let (ran, _open) = tokio::join!(run(place.path(), &words), silent(&listener, 1));
+    let said = text(&ran.stderr);
+    assert_eq!(ran.status.code(), Some(69), "{said}");
+    assert!(said.contains("no answer within --timeout"), "{said}");
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_a_bench_that_waits_for_its_target() {
+    let place = place();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let words = target(place.path(), &url, SOMEBODY, "a-secret");
+    let words: Vec<_> = words.iter().map(String::as_str).collect();
+    let more = ["--connections", "1", "--timeout", "1h"];
+    let words = [&words[..], &more].concat();
+    let mut child = bench(place.path(), &words).spawn().unwrap();
+    // More than a connection begins with, so it waits for the answer to a call.
+    let _open = silent(&listener, 200).await;
+    // Two of a kind might be taken for one.
+    signal(&child, Signal::SIGINT);
+    signal(&child, Signal::SIGTERM);
+    let ended = tokio::time::timeout(PATIENCE, child.wait()).await;
+    assert_eq!(ended.expect("it ends").unwrap().code(), Some(1));
+}
+
+#[tokio::test]
+async fn an_interrupted_bench_revokes_what_it_had_opened_and_opens_no_more() {
+    let at = Deployment::start().await;
+    let issuer = at.client(&[Role::Issuer]).await;
+    let subject = at.user().await;
+    let place = place();
+    let words = target(place.path(), &at.targets()[0], &issuer.id, &issuer.secret);
+    let words: Vec<_> = words.iter().map(String::as_str).collect();
+    let words = [&words[..], &["--subject", &subject]].concat();
+    let mut child = bench(place.path(), &words).spawn().unwrap();
+    let count = async |of: &str| -> i64 {
+        let counted = at.sql.query_one(&format!("SELECT count(*) FROM {of}"), &[]);
+        counted.await.unwrap().get(0)
+    };
+    while count("auth.refresh_session").await == 0 {
+        assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    signal(&child, Signal::SIGINT);
+    let ended = tokio::time::timeout(PATIENCE, child.wait()).await;
+    assert_eq!(ended.expect("it ends").unwrap().code(), Some(1));
+    assert_eq!(count("auth.refresh_session").await, 0);
+    // All that it prepares would be 2,048 of each kind, and no row has run.
+    let opened = count("countersign.session_grant").await;
+    assert!((1..2048).contains(&opened), "{opened}");
 }

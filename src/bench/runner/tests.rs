@@ -144,6 +144,35 @@ async fn a_stop_lets_begun_calls_finish_and_none_begin() {
     }
 }
 
+/// Waits for an answer that never comes.
+struct Waits;
+
+impl Caller for Waits {
+    async fn call(&mut self) -> Result<(), Trouble> {
+        pending().await
+    }
+}
+
+#[tokio::test]
+async fn after_a_stop_an_answer_is_not_waited_for_until_the_rows_time_is_over() {
+    let began = Instant::now();
+    let stop = Stop::default();
+    let mut callers = Callers(vec![Waits, Waits]);
+    let asking = stop.clone();
+    let running = callers.run(Load::Closed(Duration::from_hours(1)), &stop);
+    let asks = async move {
+        task::yield_now().await;
+        asking.ask();
+    };
+    let (tally, ()) = tokio::join!(running, asks);
+    assert_eq!(tally.reasons()["never answered"], 2);
+    assert!(
+        began.elapsed() < Duration::from_mins(10),
+        "{:?}",
+        began.elapsed()
+    );
+}
+
 /// A connection that says nothing, and whoever runs in its task.
 fn connection() -> Streams {
     let streams = Streams::default();

@@ -11,6 +11,7 @@ mod instance;
 mod machine;
 mod outlet;
 mod preload;
+mod prepared;
 mod progress;
 mod table;
 mod target;
@@ -43,8 +44,8 @@ use uuid::Uuid;
 /// them; a ratio is the median of the rounds' own ratios. By default everything runs on a
 /// private PostgreSQL and a server of its own, which end with the command. With --target
 /// or --as, an http:// address, since bench speaks no TLS, the rows that need the database
-/// itself are left out, and what was opened is revoked at the end. BENCHMARKS.md says how
-/// each figure is made.
+/// itself are left out, and what was opened is revoked at the end, and after Ctrl-C; a second
+/// Ctrl-C ends at once. BENCHMARKS.md says how each figure is made.
 #[derive(Debug, Clone, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -186,15 +187,23 @@ pub(super) async fn run(args: BenchArgs, options: &CallOptions) -> Result<Exit, 
             None => private(&own, &rows, &bar, stop).await,
         }
     });
+    let signals = Signals::listen().ok();
     let done = tokio::select! {
         done = &mut work => done,
-        () = asked() => {
+        () = heard(signals.as_ref(), 1) => {
             told.ask();
             if !elsewhere {
                 // What it had started ends with it.
                 work.abort();
             }
-            work.await
+            tokio::select! {
+                done = &mut work => done,
+                // What was opened there stays.
+                () = heard(signals.as_ref(), 2) => {
+                    work.abort();
+                    work.await
+                }
+            }
         }
     };
     let done = done.unwrap_or_else(|error| {
@@ -210,10 +219,10 @@ pub(super) async fn run(args: BenchArgs, options: &CallOptions) -> Result<Exit, 
     tell(outlets, options, &report)
 }
 
-async fn asked() {
-    match Signals::listen() {
-        Ok(signals) => signals.heard(1).await,
-        Err(_) => std::future::pending().await,
+async fn heard(signals: Option<&Signals>, count: usize) {
+    match signals {
+        Some(signals) => signals.heard(count).await,
+        None => std::future::pending().await,
     }
 }
 

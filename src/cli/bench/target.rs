@@ -5,43 +5,30 @@ use super::{
     BenchArgs,
     child::Echo,
     engine::Engine,
-    field::{Field, Kinds, Sessions},
+    field::Field,
     machine, plotted,
+    prepared::{Made, Preparation},
     progress::Progress,
 };
 use crate::{
     bench::{
-        Caller as _, Stop, Trouble,
-        callers::{Tokens, path},
-        checks::Checks,
-        ends::{self, Thing},
+        Stop, ends,
         report::Report,
         rows::{By, Row},
-        sessions::{Families, Opened},
-        wire::{Line, Wire},
-        writers::Subjects,
+        wire::Wire,
     },
     cli::{
         connection::{CallOptions, DEFAULT_TARGET},
         credentials::Credentials,
-        exit::Exit,
         failure::Failure,
         input::Stdin,
         output,
     },
-    domain::keys::KeyId,
-    proto::v1::{IssueTokenRequest, IssueTokenResponse, RevokeTokenRequest, RevokeTokenResponse},
 };
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
 use http::{HeaderValue, Uri};
-use prost::bytes::Bytes;
-use std::{env, sync::Arc, time::Duration};
+use std::{env, time::Duration};
 use uuid::Uuid;
 
-/// Tokens and sessions of each kind that are made before the rows.
-const PREPARED: usize = 2048;
-/// What a counted token may outlive the run, since nobody ends it.
-const SHORT: i64 = 60;
 /// How long an answer to a revocation is waited for, at least.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -51,22 +38,6 @@ pub(super) struct Target {
     authorization: HeaderValue,
     subject: Option<Uuid>,
     timeout: Duration,
-}
-
-/// What was made, to be ended.
-struct Made {
-    tokens: Vec<String>,
-    sessions: Vec<Uuid>,
-    opened: Opened,
-}
-
-impl Made {
-    /// All of it. The last go first.
-    fn things(self) -> Vec<Thing> {
-        let tokens = self.tokens.into_iter().map(Thing::Token);
-        let sessions = self.sessions.into_iter().chain(self.opened.take_all());
-        tokens.chain(sessions.map(Thing::Session)).collect()
-    }
 }
 
 impl Target {
@@ -114,24 +85,23 @@ impl Target {
                 wire.map_err(|error| Failure::unreachable(&url, &error))
             }
         };
-        let authority = wire(&self.url).await?;
-        let mut made = Made {
-            tokens: Vec::new(),
-            sessions: Vec::new(),
-            opened: Opened::default(),
+        let preparation = Preparation {
+            authority: wire(&self.url).await?,
+            subject: self.subject,
+            limit: self.timeout,
+            stop: stop.clone(),
+            progress: progress.clone(),
+            made: Made::default(),
         };
-        progress.begins("issuing tokens to ask about", 2 * PREPARED as u64);
-        let echoes = wire(&echo.target).await?;
-        let prepared = self
-            .prepare(args, &authority, echoes, &mut made, progress)
-            .await;
+        let prepared = preparation.field(args, wire(&echo.target).await?).await;
         let report = match prepared {
             Ok(field) => self.rows(args, rows, &field, &echo, progress, stop).await,
             Err(failure) => Err(failure),
         };
         progress.says("revoking what was opened");
         let limit = self.timeout.max(PATIENCE);
-        let left = ends::end(&authority, args.concurrency, made.things(), limit).await;
+        let things = preparation.made.things();
+        let left = ends::end(&preparation.authority, args.concurrency, things, limit).await;
         match (report, left) {
             (Ok(report), not_revoked) => Ok(Report {
                 not_revoked,
@@ -202,80 +172,6 @@ impl Target {
             not_revoked: None,
         })
     }
-
-    /// Makes the tokens and sessions that the rows ask about.
-    async fn prepare(
-        &self,
-        args: &BenchArgs,
-        authority: &Wire,
-        echo: Wire,
-        made: &mut Made,
-        progress: &Progress,
-    ) -> Result<Field, Failure> {
-        let mut issue = authority.line(0, path::ISSUE);
-        let mut own = Vec::with_capacity(PREPARED);
-        for _ in 0..PREPARED {
-            let issued = issued(&mut issue, &IssueTokenRequest::default()).await?;
-            made.tokens.push(issued.access_token.clone());
-            own.push(Bytes::from(issued.access_token));
-            progress.adds(1);
-        }
-        let mut of_sessions = Vec::new();
-        let mut refresh = Vec::new();
-        if let Some(subject) = self.subject {
-            let request = IssueTokenRequest {
-                subject: subject.to_string(),
-                with_refresh_token: true,
-                ..IssueTokenRequest::default()
-            };
-            for _ in 0..PREPARED {
-                let issued = issued(&mut issue, &request).await?;
-                made.sessions.extend(Uuid::try_parse(&issued.session_id));
-                of_sessions.push(Bytes::from(issued.access_token));
-                refresh.push(issued.refresh_token);
-                progress.adds(1);
-            }
-        }
-        // Authentic, and no more alive than one that never was.
-        let ended = issued(&mut issue, &IssueTokenRequest::default()).await?;
-        let audience = match ended.audience.first() {
-            Some(audience) => may_check(authority, &own[0], audience).await,
-            None => None,
-        };
-        revoke_token(authority, &ended.access_token).await?;
-        let forged = Tokens::forged(key_id(&ended.access_token)?);
-        let of_clients = Tokens::Listed(own.into());
-        Ok(Field {
-            echo,
-            message_bytes: args.message_bytes,
-            authority: authority.clone(),
-            tokens: Kinds {
-                of_sessions: if of_sessions.is_empty() {
-                    of_clients.clone()
-                } else {
-                    Tokens::Listed(of_sessions.into())
-                },
-                of_clients,
-                unknown: Tokens::Listed(Arc::new([Bytes::from(ended.access_token)])),
-                forged,
-            },
-            audience,
-            issue: IssueTokenRequest {
-                access_token_ttl: Some(prost_types::Duration {
-                    seconds: SHORT,
-                    nanos: 0,
-                }),
-                ..IssueTokenRequest::default()
-            },
-            sessions: self.subject.map(|subject| Sessions {
-                subjects: Subjects::One(subject),
-                families: Families::listed(&refresh, args.concurrency),
-                opened: made.opened.clone(),
-            }),
-            database: None,
-            concurrency: args.concurrency,
-        })
-    }
 }
 
 /// Refuses what would have the secret go in the clear where TLS was asked for.
@@ -286,50 +182,4 @@ fn plain(url: &str) -> Result<(), Failure> {
         Some("https") => bad("bench speaks no TLS: give an http:// address"),
         _ => bad("expected an address like http://127.0.0.1:7300"),
     }
-}
-
-/// The audience, if the caller may check requests for it.
-async fn may_check(authority: &Wire, token: &Bytes, audience: &str) -> Option<String> {
-    let one = Tokens::Listed(Arc::new([token.clone()]));
-    let mut check = Checks::new(authority, 0, one, audience);
-    check.call().await.ok().map(|()| audience.to_owned())
-}
-
-async fn issued(
-    line: &mut Line,
-    request: &IssueTokenRequest,
-) -> Result<IssueTokenResponse, Failure> {
-    line.call(request)
-        .await
-        .map_err(|trouble| refused("IssueToken", &trouble))
-}
-
-async fn revoke_token(authority: &Wire, token: &str) -> Result<(), Failure> {
-    let request = RevokeTokenRequest {
-        token: token.to_owned(),
-        ..RevokeTokenRequest::default()
-    };
-    let answer: Result<RevokeTokenResponse, _> =
-        authority.line(0, path::REVOKE_TOKEN).call(&request).await;
-    answer
-        .map(drop)
-        .map_err(|trouble| refused("RevokeToken", &trouble))
-}
-
-fn refused(call: &str, trouble: &Trouble) -> Failure {
-    let why = match trouble {
-        Trouble::Failed(why) => why,
-        Trouble::Exhausted => "nothing left",
-    };
-    Failure::new(Exit::Refused, format!("{call}: {why}"))
-}
-
-/// The public id of the key that minted a token: its first four bytes (docs/tokens.md).
-fn key_id(token: &str) -> Result<KeyId, Failure> {
-    let body = token
-        .get(6..14)
-        .and_then(|text| BASE64URL.decode(text).ok());
-    let id = body.and_then(|body| body.first_chunk::<4>().copied());
-    id.map(|id| KeyId(u32::from_be_bytes(id)))
-        .ok_or_else(|| Failure::new(Exit::Refused, "the target issues tokens of another form"))
 }
