@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_mins(5);
 fn bench(place: &Path, words: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
     command
-        .args(["bench", "--rounds", "2", "--concurrency", "4"])
+        .args(["bench", "--concurrency", "4"])
         .args(words)
         .env("TMPDIR", place)
         .env_remove("COUNTERSIGN_TARGET")
@@ -32,8 +32,10 @@ fn bench(place: &Path, words: &[&str]) -> Command {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true);
-    if !words.contains(&"--seconds") {
-        command.args(["--seconds", "0.2"]);
+    for [option, value] in [["--seconds", "0.2"], ["--rounds", "2"]] {
+        if !words.contains(&option) {
+            command.args([option, value]);
+        }
     }
     if let Ok(major) = std::env::var("COUNTERSIGN_TEST_POSTGRES")
         && !words.contains(&"--target")

@@ -313,6 +313,7 @@ async fn on_instance(
         plan: args.plan(),
         field: &field,
         instance: Some(instance),
+        lease: None,
         echo_pid: echo.pid(),
         progress,
         stop,
