@@ -166,6 +166,42 @@ async fn sessions_that_cannot_be_revoked_are_counted_and_cost_no_report() {
     );
 }
 
+#[tokio::test]
+async fn what_is_of_the_private_instance_alone_is_refused_with_a_target() {
+    let place = place();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let words = target(place.path(), &url, SOMEBODY, "a-secret");
+    for (option, value) in [
+        ("--rows", Some("5000")),
+        ("--sessions", Some("5000")),
+        ("--home", Some("/any")),
+        ("--database-url", Some("postgres://any")),
+        ("--postgres", Some("15")),
+        ("--postgres-setting", Some("a=b")),
+        ("--set", Some("batch.in_flight=4")),
+        ("--pg-connections", Some("3")),
+        ("--envoy", Some("/any")),
+        ("--no-checkpoints", None),
+    ] {
+        let words = words
+            .iter()
+            .map(String::as_str)
+            .chain([option])
+            .chain(value);
+        let refused = run(place.path(), &words.collect::<Vec<_>>()).await;
+        let said = text(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(64), "{option}: {said}");
+        assert!(
+            said.contains(&format!("alone: {option};")),
+            "{option}: {said}"
+        );
+    }
+    let called = listener.accept().map(drop).map_err(|error| error.kind());
+    assert_eq!(called, Err(ErrorKind::WouldBlock));
+}
+
 /// Somebody who takes a connection, reads, and never says a word: until so many bytes came.
 async fn silent(listener: &tokio::net::TcpListener, bytes: usize) -> tokio::net::TcpStream {
     let (mut stream, _) = listener.accept().await.unwrap();
