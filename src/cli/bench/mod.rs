@@ -162,18 +162,18 @@ pub(super) async fn run(args: BenchArgs, options: &CallOptions) -> Result<Exit, 
         Failure::Input(format!("--only {name}: the rows are {}", names.join(", ")))
     })?;
     let outlets = Outlets::open(&args, options)?;
-    let threads = args.threads.unwrap_or_else(cores);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(threads)
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new(Exit::Refused, error))?;
     let target = if options.target.is_some() || options.as_client.is_some() {
         args.fits_a_target()?;
         Some(target::Target::find(options, args.subject)?)
     } else {
         None
     };
+    let threads = args.threads.unwrap_or_else(cores);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Exit::Refused, error))?;
     let progress = Progress::new();
     let (own, bar) = (args.clone(), progress.clone());
     let stop = Stop::default();
