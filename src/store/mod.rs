@@ -22,6 +22,7 @@ mod instruments;
 pub mod migrate;
 pub mod parameters;
 mod pool;
+mod prepared;
 mod proofs;
 mod purge;
 pub mod readiness;

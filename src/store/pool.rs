@@ -6,6 +6,7 @@ use super::{
     error::StoreError,
     instruments::PoolInstruments,
     parameters::ParameterTypes,
+    prepared::Prepared,
     url::DatabaseUrl,
 };
 use deadpool::{
@@ -158,10 +159,10 @@ pub(super) struct Manager {
 pub(super) type Object = managed::Object<Manager>;
 
 impl managed::Manager for Manager {
-    type Type = ClientWrapper;
+    type Type = Prepared;
     type Error = ConnectError;
 
-    async fn create(&self) -> Result<ClientWrapper, ConnectError> {
+    async fn create(&self) -> Result<Prepared, ConnectError> {
         let refused = || self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         if refused().is_some_and(|at| at.elapsed() < RESPITE) {
             return Err(ConnectError::Again);
@@ -169,7 +170,7 @@ impl managed::Manager for Manager {
         match connect::open(&self.database).await {
             Ok((client, task)) => {
                 *refused() = None;
-                Ok(ClientWrapper::new(client, task))
+                Ok(Prepared::on(ClientWrapper::new(client, task)))
             }
             Err(error) => {
                 if error.spares_others() {
@@ -182,13 +183,13 @@ impl managed::Manager for Manager {
 
     async fn recycle(
         &self,
-        client: &mut ClientWrapper,
+        connection: &mut Prepared,
         metrics: &Metrics,
     ) -> RecycleResult<ConnectError> {
         if metrics.created < self.breaker.renewed() {
             return Err(RecycleError::message("it is from before an outage"));
         }
-        if client.is_closed() {
+        if connection.is_closed() {
             return Err(RecycleError::message("the connection ended"));
         }
         Ok(())
