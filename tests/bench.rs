@@ -1,7 +1,9 @@
 //! `countersign bench`, as a process with children of its own.
 
-use crate::support::server::Deployment;
-use countersign::{bench::rows::ROWS, proto::v1::Role};
+mod outlets;
+mod target;
+
+use countersign::bench::rows::ROWS;
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -218,57 +220,6 @@ async fn an_unknown_row_is_named_with_those_that_there_are() {
         "{errors}"
     );
     assert!(left(place.path()).is_empty(), "{:?}", left(place.path()));
-}
-
-#[tokio::test]
-async fn a_target_gets_back_what_was_opened_there_and_the_rest_is_named() {
-    let at = Deployment::start().await;
-    let issuer = at.client(&[Role::Issuer]).await;
-    let subject = at.user().await;
-    let place = place();
-    let secret = place.path().join("secret");
-    fs::write(&secret, &issuer.secret).unwrap();
-    let json = place.path().join("bench.json");
-    let target = [
-        "--target",
-        &at.targets()[0],
-        "--client-id",
-        &issuer.id,
-        "--client-secret-file",
-        secret.to_str().unwrap(),
-        "--json",
-        json.to_str().unwrap(),
-    ];
-    let words = [&target[..], &["--subject", &subject]].concat();
-    let table = ok(&run(place.path(), &words).await);
-
-    let report = || -> Value { serde_json::from_str(&fs::read_to_string(&json).unwrap()).unwrap() };
-    let first = report();
-    for row in first["results"].as_array().unwrap() {
-        assert!(row["per_second"].as_f64().unwrap() > 0.0, "{row}");
-        assert_eq!(row["errors"], 0, "{row}");
-    }
-    let ran = names(&first, "results");
-    assert!(ran.iter().all(|name| !name.starts_with("pg-")), "{ran:?}");
-    assert!(ran.contains(&"revoke".to_owned()) && ran.contains(&"mix".to_owned()));
-    assert!(
-        table.contains("left out: pg-select: needs the database itself"),
-        "{table}"
-    );
-    let left = "SELECT count(*) FROM auth.refresh_session";
-    let left: i64 = at.sql.query_one(left, &[]).await.unwrap().get(0);
-    assert_eq!(left, 0, "every session was revoked");
-    // What was only counted ends by itself within a minute.
-    let long = "SELECT count(*) FROM public.oauth_access_tokens t
-        WHERE t.expires_at > clock_timestamp() + interval '61 s'
-        AND NOT t.metadata ? 'session_id' AND NOT t.metadata ? 'revoked_at'";
-    let long: i64 = at.sql.query_one(long, &[]).await.unwrap().get(0);
-    assert_eq!(long, 0, "every token that was asked about was revoked");
-
-    let words = [&target[..], &["--only", "introspect,open"]].concat();
-    let table = ok(&run(place.path(), &words).await);
-    assert!(table.contains("left out: open: give --subject"), "{table}");
-    assert_eq!(names(&report(), "results"), ["echo", "introspect"]);
 }
 
 /// A bench that has started its children and goes on for a long time.

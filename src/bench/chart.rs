@@ -8,7 +8,7 @@ use plotters::{
     series::{LineSeries, PointSeries},
     style::{BLACK, Color as _, RGBColor, ShapeStyle, WHITE},
 };
-use std::{error::Error, path::Path};
+use std::error::Error;
 
 const SIZE: (u32, u32) = (960, 600);
 /// Told apart by those who see no red or green (Okabe and Ito).
@@ -20,7 +20,7 @@ const COLOURS: [RGBColor; 4] = [
 ];
 
 /// Draws p50 (thin) and p99 (thick) of each row over the calls a second that were due.
-pub fn draw(path: &Path, points: &[Point]) -> Result<(), Box<dyn Error>> {
+pub fn draw(points: &[Point]) -> Result<String, Box<dyn Error>> {
     let mut names: Vec<&str> = Vec::new();
     for point in points {
         if !names.contains(&point.name) {
@@ -77,6 +77,5 @@ pub fn draw(path: &Path, points: &[Point]) -> Result<(), Box<dyn Error>> {
             .draw()?;
         area.present()?;
     }
-    std::fs::write(path, drawn)?;
-    Ok(())
+    Ok(drawn)
 }

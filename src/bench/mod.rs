@@ -8,6 +8,9 @@
 pub mod callers;
 pub mod chart;
 pub mod checks;
+pub mod ends;
+#[cfg(test)]
+mod fake;
 pub mod population;
 pub mod process;
 pub mod report;

@@ -1,6 +1,7 @@
 //! What a run found, row by row, and as JSON.
 
 use super::{
+    ends::NotRevoked,
     rows::Row,
     statistics::{Ratio, Tally, median_of},
 };
@@ -98,9 +99,8 @@ impl RowReport {
         Ratio::of(&self.rates(), &baseline.rates())
     }
 
-    fn json(&self, all: &[Self]) -> Value {
+    fn json(&self, ratios: &[(&'static str, Ratio)]) -> Value {
         let tally = self.tally();
-        let ratios = self.ratios(all);
         let main = ratios.first().map(|(_, ratio)| ratio);
         let wal = self.wal();
         let bare = self.wal_without_images();
@@ -138,7 +138,7 @@ impl RowReport {
     }
 
     /// Its ratios, the main one first; none to a baseline that did not run.
-    pub fn ratios(&self, all: &[Self]) -> Vec<(&'static str, Ratio)> {
+    fn ratios(&self, all: &[Self]) -> Vec<(&'static str, Ratio)> {
         let of = |name: &&'static str| {
             let baseline = all.iter().find(|other| other.row.name == *name)?;
             Some((*name, self.over(baseline)?))
@@ -183,25 +183,46 @@ pub struct Alone {
 impl Alone {
     /// The row's median latency, in microseconds: the median of its rounds.
     pub fn p50_us(&self, name: &str) -> Option<f64> {
-        median_of(self.medians(name)?)
+        median_of(
+            self.medians(name)?
+                .into_iter()
+                .filter(|median| *median > 0.0),
+        )
     }
 
     /// Introspect's median latency over those of a lookup and echo together.
     pub fn ratio(&self, lookup: &str) -> Option<Ratio> {
         let (lookup, echo) = (self.medians(lookup)?, self.medians("echo")?);
-        let both: Vec<_> = lookup.iter().zip(&echo).map(|(a, b)| a + b).collect();
-        Ratio::of(&self.medians("introspect")?, &both)
+        let introspect = self.medians("introspect")?;
+        let rounds = introspect.iter().zip(lookup.iter().zip(&echo));
+        // Where no call of one of them succeeded, there is nothing to compare.
+        let (own, both): (Vec<_>, Vec<_>) = rounds
+            .filter(|&(own, (lookup, echo))| *own > 0.0 && *lookup > 0.0 && *echo > 0.0)
+            .map(|(own, (lookup, echo))| (own, lookup + echo))
+            .unzip();
+        Ratio::of(&own, &both)
     }
 
+    /// Of each round; 0: none of its calls did what it should.
     fn medians(&self, name: &str) -> Option<Vec<f64>> {
         let row = self.rows.iter().find(|row| row.row.name == name)?;
         let rounds = row.rounds.iter();
         Some(rounds.map(|round| round.tally.quantile_us(0.5)).collect())
     }
 
+    /// Calls that failed, of all rows.
+    pub fn errors(&self) -> u64 {
+        self.rows.iter().map(|row| row.tally().errors()).sum()
+    }
+
     fn json(&self) -> Value {
         let p50 = |name: &str| self.p50_us(name).map(rounded);
         let (ratio, of_read) = (self.ratio("pg-select"), self.ratio("pg-read"));
+        let failed = self.rows.iter().map(|row| (row.row.name, row.tally()));
+        let reasons: Map<String, Value> = failed
+            .filter(|(_, tally)| tally.errors() > 0)
+            .map(|(name, tally)| (name.to_owned(), json!(tally.reasons())))
+            .collect();
         json!({
             "echo_p50_us": p50("echo"),
             "pg_select_p50_us": p50("pg-select"),
@@ -213,6 +234,8 @@ impl Alone {
             "ratio_of_read": of_read.map(|ratio| rounded(ratio.median)),
             "ratio_of_read_min": of_read.map(|ratio| rounded(ratio.min)),
             "ratio_of_read_max": of_read.map(|ratio| rounded(ratio.max)),
+            "errors": self.errors(),
+            "error_reasons": reasons,
         })
     }
 }
@@ -256,9 +279,22 @@ pub struct Report {
     pub points: Vec<Point>,
     /// Through Envoy, if one was given.
     pub through: Vec<Through>,
+    /// Whether calls were due at a fixed rate.
+    pub open_loop: bool,
+    /// What could not be revoked of what the run had made at a target.
+    pub not_revoked: Option<NotRevoked>,
 }
 
 impl Report {
+    /// A row's ratios, the main one first. None in the open loop: there each row makes the calls
+    /// that are due, and their number says nothing of what it could do.
+    pub fn ratios(&self, row: &RowReport) -> Vec<(&'static str, Ratio)> {
+        if self.open_loop {
+            return Vec::new();
+        }
+        row.ratios(&self.rows)
+    }
+
     /// The most memory that the server held in any row.
     pub fn rss_peak_bytes(&self) -> Option<u64> {
         let rows = self.rows.iter();
@@ -274,7 +310,8 @@ impl Report {
             .iter()
             .map(|(name, value)| ((*name).to_owned(), value.clone()))
             .collect();
-        let results: Vec<_> = self.rows.iter().map(|row| row.json(&self.rows)).collect();
+        let rows = self.rows.iter();
+        let results: Vec<_> = rows.map(|row| row.json(&self.ratios(row))).collect();
         let left_out: Vec<_> = self
             .left_out
             .iter()
@@ -315,6 +352,9 @@ impl Report {
                 })
             })
             .collect();
+        let not_revoked = self.not_revoked.as_ref().map(
+            |left| json!({ "sessions": left.sessions, "tokens": left.tokens, "why": left.why }),
+        );
         json!({
             "facts": facts,
             "results": results,
@@ -323,6 +363,7 @@ impl Report {
             "alone": self.alone.as_ref().map(Alone::json),
             "latency_against_load": points,
             "through_envoy": through,
+            "not_revoked": not_revoked,
         })
     }
 }
@@ -342,3 +383,6 @@ fn precise(count: u64) -> f64 {
 fn rounded(value: f64) -> f64 {
     (value * 1e4).round() / 1e4
 }
+
+#[cfg(test)]
+mod tests;

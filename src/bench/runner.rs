@@ -5,7 +5,7 @@
 //! Open: calls are due at a fixed rate whatever the server does, and a latency counts
 //! from when its call was due, not from when a caller was free to make it.
 
-use super::statistics::Tally;
+use super::statistics::{Next, Tally};
 use crate::driver::Streams;
 use futures_util::{FutureExt as _, future::BoxFuture};
 use std::{
@@ -17,14 +17,18 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::{
-    sync::{Semaphore, oneshot},
+    sync::{Notify, Semaphore, oneshot},
     task::JoinSet,
 };
 
 /// How long calls that are due may still be begun after the time is up.
 const OVERTIME: Duration = Duration::from_secs(1);
-/// How long calls that were begun may take after that, before they are given up.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long calls that were begun may take after that, or after a stop, before they are given
+/// up; tests are less patient.
+const PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 5 } else { 30 });
+/// How long a caller waits after a failed call. Without it, callers whose connection has ended
+/// would do nothing but fail, and leave nobody the time to open it again.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// Why a call did not do what it should.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,17 +81,33 @@ impl Load {
 
 /// Asks callers to stop before their time; what they have begun they finish.
 #[derive(Debug, Clone, Default)]
-pub struct Stop(Arc<AtomicBool>);
+pub struct Stop(Arc<Asked>);
+
+#[derive(Debug, Default)]
+struct Asked {
+    asked: AtomicBool,
+    told: Notify,
+}
 
 impl Stop {
     /// From now on nobody begins another call.
     pub fn ask(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.asked.store(true, Ordering::SeqCst);
+        self.0.told.notify_waiters();
     }
 
     /// Whether it was asked for.
     pub fn asked(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.asked.load(Ordering::Relaxed)
+    }
+
+    /// Waits until it is.
+    async fn heard(&self) {
+        let told = self.0.told.notified();
+        // Whoever asks after this was looked at tells us.
+        if !self.0.asked.load(Ordering::SeqCst) {
+            told.await;
+        }
     }
 }
 
@@ -127,15 +147,19 @@ async fn closed<C: Caller>(callers: Vec<C>, load: Load, stop: Stop) -> (Vec<C>, 
             while began < until && !stop.asked() {
                 let outcome = caller.call().await;
                 let ended = Instant::now();
-                if !tally.record(outcome, ended - began) {
-                    break;
+                match tally.record(outcome, ended - began) {
+                    Next::Call => began = ended,
+                    Next::Pause => {
+                        tokio::time::sleep(PAUSE).await;
+                        began = Instant::now();
+                    }
+                    Next::End => break,
                 }
-                began = ended;
             }
             (caller, tally)
         });
     }
-    gather(tasks, start, load).await
+    gather(tasks, start, load, &stop).await
 }
 
 async fn open<C: Caller>(callers: Vec<C>, load: Load, rate: f64, stop: Stop) -> (Vec<C>, Tally) {
@@ -151,14 +175,16 @@ async fn open<C: Caller>(callers: Vec<C>, load: Load, rate: f64, stop: Stop) -> 
             let mut tally = Tally::default();
             while let Some(due) = schedule.next().await {
                 let outcome = caller.call().await;
-                if !tally.record(outcome, due.elapsed()) {
-                    break;
+                match tally.record(outcome, due.elapsed()) {
+                    Next::Call => {}
+                    Next::Pause => tokio::time::sleep(PAUSE).await,
+                    Next::End => break,
                 }
             }
             (caller, tally)
         });
     }
-    let (callers, mut tally) = gather(tasks, schedule.start, load).await;
+    let (callers, mut tally) = gather(tasks, schedule.start, load, &schedule.stop).await;
     // It ends by itself; it cannot have panicked.
     drop(tokio::task::spawn_blocking(move || pacer.join()).await);
     // Calls that were due and that nobody was free to make: they waited at least so long.
@@ -195,12 +221,22 @@ async fn gather<C: Caller>(
     mut tasks: JoinSet<Option<(C, Tally)>>,
     start: Instant,
     load: Load,
+    stop: &Stop,
 ) -> (Vec<C>, Tally) {
     let mut callers = Vec::with_capacity(tasks.len());
     let mut all = Tally::default();
-    let until = start + load.time() + OVERTIME + PATIENCE;
+    let mut until = start + load.time() + OVERTIME + PATIENCE;
+    let mut asked = false;
     loop {
-        match tokio::time::timeout_at(until.into(), tasks.join_next()).await {
+        let ended = tokio::select! {
+            ended = tokio::time::timeout_at(until.into(), tasks.join_next()) => ended,
+            () = stop.heard(), if !asked => {
+                asked = true;
+                until = until.min(Instant::now() + PATIENCE);
+                continue;
+            }
+        };
+        match ended {
             Ok(Some(Ok(Some((caller, tally))))) => {
                 callers.push(caller);
                 all.add(&tally);

@@ -124,27 +124,46 @@ fn gcd(a: usize, b: usize) -> usize {
 
 /// Sessions that nobody uses again: opened by a row, there to be revoked.
 #[derive(Debug, Clone, Default)]
-pub struct Opened(Arc<Mutex<Vec<Uuid>>>);
+pub struct Opened(Arc<Lists>);
+
+#[derive(Debug, Default)]
+struct Lists {
+    opened: Mutex<Vec<Uuid>>,
+    /// Those whose revocation failed.
+    kept: Mutex<Vec<Uuid>>,
+}
 
 impl Opened {
     /// Adds one.
     pub fn add(&self, session: Uuid) {
-        self.lock().push(session);
+        lock(&self.0.opened).push(session);
     }
 
-    /// Takes one.
+    /// Takes one, to revoke it.
     pub fn take(&self) -> Option<Uuid> {
-        self.lock().pop()
+        lock(&self.0.opened).pop()
     }
 
-    /// How many there are.
+    /// Gives one back that could not be revoked. No row takes it again.
+    pub fn keep(&self, session: Uuid) {
+        lock(&self.0.kept).push(session);
+    }
+
+    /// How many there are to be revoked.
     pub fn count(&self) -> usize {
-        self.lock().len()
+        lock(&self.0.opened).len()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Uuid>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Takes all, also those that were given back.
+    pub fn take_all(&self) -> Vec<Uuid> {
+        let mut all = std::mem::take(&mut *lock(&self.0.opened));
+        all.append(&mut lock(&self.0.kept));
+        all
     }
+}
+
+fn lock(list: &Mutex<Vec<Uuid>>) -> MutexGuard<'_, Vec<Uuid>> {
+    list.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -10,6 +10,17 @@ const UNIT_NS: u128 = 100;
 /// Decimal digits that a latency keeps.
 const DIGITS: u8 = 3;
 
+/// What a caller does after a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// Calls again.
+    Call,
+    /// The same, a little later.
+    Pause,
+    /// Ends.
+    End,
+}
+
 /// Calls, latencies and errors of some callers.
 #[derive(Debug, Clone)]
 pub struct Tally {
@@ -31,15 +42,21 @@ impl Default for Tally {
 }
 
 impl Tally {
-    /// Counts a call. False: the caller is to stop.
-    pub fn record(&mut self, outcome: Result<(), Trouble>, latency: Duration) -> bool {
+    /// Counts a call, and the latency of one that did what it should.
+    pub fn record(&mut self, outcome: Result<(), Trouble>, latency: Duration) -> Next {
         match outcome {
-            Ok(()) => self.calls += 1,
-            Err(Trouble::Failed(reason)) => self.broke(reason),
-            Err(Trouble::Exhausted) => return false,
+            Ok(()) => {
+                self.calls += 1;
+                self.latency(latency);
+                Next::Call
+            }
+            // Refused at once or given up late, it says nothing of an answer's time.
+            Err(Trouble::Failed(reason)) => {
+                self.broke(reason);
+                Next::Pause
+            }
+            Err(Trouble::Exhausted) => Next::End,
         }
-        self.latency(latency);
-        true
     }
 
     /// Counts a call that was due and never made; it waited at least so long.
@@ -106,7 +123,8 @@ impl Tally {
         }
     }
 
-    /// The latency under which this part (0 to 1) of all calls lies, in microseconds.
+    /// The latency under which this part (0 to 1) of the good calls lies, and of those that were
+    /// never made, in microseconds.
     #[expect(clippy::cast_precision_loss, reason = "no latency has 2^53 units")]
     pub fn quantile_us(&self, part: f64) -> f64 {
         self.latencies.value_at_quantile(part) as f64 * (UNIT_NS as f64 / 1000.0)
@@ -181,16 +199,35 @@ mod tests {
         let mut all = Tally::default();
         for millis in 1..=100 {
             let mut one = Tally::default();
-            assert!(one.record(Ok(()), Duration::from_millis(millis)));
+            assert_eq!(
+                one.record(Ok(()), Duration::from_millis(millis)),
+                Next::Call
+            );
             all.add(&one);
         }
-        assert!(!all.record(Err(Trouble::Exhausted), Duration::ZERO));
-        assert!(all.record(Err(Trouble::failed("x")), Duration::from_secs(1)));
+        let end = all.record(Err(Trouble::Exhausted), Duration::ZERO);
+        assert_eq!(end, Next::End);
+        let failed = all.record(Err(Trouble::failed("x")), Duration::from_secs(1));
+        assert_eq!(failed, Next::Pause);
         all.took(Duration::from_secs(2));
         assert_eq!((all.calls(), all.errors()), (100, 1));
         assert!((all.per_second() - 50.0).abs() < 1e-9);
         let p50 = all.quantile_us(0.5);
         assert!((50_900.0..51_200.0).contains(&p50), "{p50}");
-        assert!(all.quantile_us(1.0) >= 1_000_000.0);
+    }
+
+    #[test]
+    fn no_failed_call_has_a_latency_but_one_that_was_never_made() {
+        let mut tally = Tally::default();
+        tally.record(Ok(()), Duration::from_millis(10));
+        tally.record(Err(Trouble::failed("at once")), Duration::from_micros(1));
+        tally.record(Err(Trouble::failed("late")), Duration::from_secs(5));
+        assert_eq!((tally.calls(), tally.errors()), (1, 2));
+        for part in [0.0, 0.5, 1.0] {
+            let latency = tally.quantile_us(part);
+            assert!((9_900.0..10_100.0).contains(&latency), "{latency}");
+        }
+        tally.missed(Duration::from_secs(5));
+        assert!(tally.quantile_us(1.0) > 4_900_000.0);
     }
 }

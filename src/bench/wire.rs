@@ -5,33 +5,24 @@
 //! authority are called by this same code. No TLS.
 //!
 //! The callers of a connection run in its task, as its calls do in the server: those that have
-//! their answers at the same moment ask again at the same moment, and in one write.
+//! their answers at the same moment ask again at the same moment, and in one write. A connection
+//! that ends is opened again (`link`).
+
+mod link;
 
 use super::Trouble;
-use crate::driver::{Driver, Streams};
+use crate::driver::Streams;
 use h2::client::SendRequest;
 use http::{HeaderMap, HeaderValue, Method as Verb, Request, Uri, Version};
+use link::Link;
 use prost::{
     Message,
     bytes::{BufMut as _, Bytes, BytesMut},
 };
-use std::{
-    fmt, io,
-    pin::Pin,
-    task::{Context, Poll},
-    time::Duration,
-};
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-};
+use std::{fmt, io, sync::Arc, time::Duration};
 use tonic::Status;
 use tonic_types::StatusExt as _;
 
-/// What one stream may send to us before we take it; a batch's answer fits.
-const STREAM_WINDOW: u32 = 4 << 20;
-/// The same for all streams of a connection.
-const CONNECTION_WINDOW: u32 = 64 << 20;
 /// The bytes before a gRPC message: not compressed, and its length.
 const PREFIX_BYTES: usize = 5;
 
@@ -52,16 +43,9 @@ pub enum WireError {
 /// Some connections to one server, and what every call to it says.
 #[derive(Clone)]
 pub struct Wire {
-    connections: Vec<Connection>,
+    links: Vec<Arc<Link>>,
     authority: String,
     headers: HeaderMap,
-}
-
-#[derive(Clone)]
-struct Connection {
-    send: SendRequest<Bytes>,
-    /// Where its callers run.
-    callers: Streams,
 }
 
 impl Wire {
@@ -74,34 +58,18 @@ impl Wire {
         timeout: Duration,
     ) -> Result<Self, WireError> {
         let uri: Uri = target.parse().map_err(|_| WireError::Target)?;
+        if uri.scheme_str() != Some("http") {
+            return Err(WireError::Target);
+        }
         let authority = uri.authority().ok_or(WireError::Target)?.to_string();
         let address = format!(
             "{}:{}",
             uri.host().ok_or(WireError::Target)?,
             uri.port_u16().unwrap_or(80)
         );
-        let mut open = Vec::with_capacity(connections);
+        let mut links = Vec::with_capacity(connections);
         for _ in 0..connections {
-            let connect = TcpStream::connect(&address);
-            let stream = tokio::time::timeout(timeout, connect)
-                .await
-                .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-            stream.set_nodelay(true)?;
-            let (send, connection) = h2::client::Builder::new()
-                .initial_window_size(STREAM_WINDOW)
-                .initial_connection_window_size(CONNECTION_WINDOW)
-                .handshake::<_, Bytes>(Together(stream))
-                .await?;
-            let callers = Streams::default();
-            let connection = async move {
-                if let Err(error) = connection.await {
-                    tracing::debug!(%error, "a connection of the load generator ended");
-                }
-                // Its callers go on, and hear of it from their calls.
-                std::future::pending::<()>().await;
-            };
-            tokio::spawn(Driver::new(connection, callers.clone()));
-            open.push(Connection { send, callers });
+            links.push(Link::open(address.clone(), timeout).await?);
         }
         let mut headers = HeaderMap::new();
         headers.insert("te", HeaderValue::from_static("trailers"));
@@ -110,7 +78,7 @@ impl Wire {
             headers.insert("authorization", value);
         }
         Ok(Self {
-            connections: open,
+            links,
             authority,
             headers,
         })
@@ -125,63 +93,36 @@ impl Wire {
             .build()
             // Its parts were parsed, or are constants.
             .unwrap_or_default();
+        let link = Arc::clone(&self.links[caller % self.links.len()]);
+        let (send, opening) = link.sender();
         Line {
-            connection: self.connections[caller % self.connections.len()].clone(),
+            link,
+            send,
+            opening,
             uri,
             headers: self.headers.clone(),
             buffer: BytesMut::new(),
         }
     }
+
+    /// How often one of the connections has ended.
+    pub fn broken(&self) -> u64 {
+        self.links.iter().map(|link| link.ended()).sum()
+    }
 }
 
 impl fmt::Debug for Wire {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Wire({} to {})", self.connections.len(), self.authority)
-    }
-}
-
-/// A connection whose short messages go out together.
-///
-/// h2 sends a message of 256 bytes or more in a write of its own where writes are vectored, and
-/// copies it behind the others below 1 KiB where they are not. What a row costs should not
-/// hang on which side of the 256 bytes its messages are.
-struct Together(TcpStream);
-
-impl AsyncRead for Together {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().0).poll_read(cx, buffer)
-    }
-}
-
-impl AsyncWrite for Together {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().0).poll_write(cx, bytes)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        false
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().0).poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().0).poll_shutdown(cx)
+        write!(f, "Wire({} to {})", self.links.len(), self.authority)
     }
 }
 
 /// One caller's way to one method.
 pub struct Line {
-    connection: Connection,
+    link: Arc<Link>,
+    send: SendRequest<Bytes>,
+    /// Which opening of the connection it sends over.
+    opening: u64,
     uri: Uri,
     headers: HeaderMap,
     buffer: BytesMut,
@@ -190,7 +131,7 @@ pub struct Line {
 impl Line {
     /// The task of its connection, in which whoever calls over it runs.
     pub fn task(&self) -> Streams {
-        self.connection.callers.clone()
+        self.link.callers()
     }
 
     /// One call. A refusal is a [`Trouble::Failed`] with its code and reason.
@@ -226,7 +167,10 @@ impl Line {
     /// Sends what was written, and hears the answer.
     async fn send<A: Message + Default>(&mut self) -> Result<A, Trouble> {
         let body = self.buffer.split().freeze();
-        let send = &mut self.connection.send;
+        if self.link.opening() != self.opening {
+            (self.send, self.opening) = self.link.sender();
+        }
+        let send = &mut self.send;
         let mut request = Request::new(());
         *request.method_mut() = Verb::POST;
         *request.version_mut() = Version::HTTP_2;
@@ -302,3 +246,6 @@ fn refused(status: &Status) -> Trouble {
 fn broken(error: h2::Error) -> Trouble {
     Trouble::Failed(format!("the connection: {error}"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -159,11 +159,15 @@ impl Caller for Revokes {
         let message = v1::RevokeSessionRequest {
             target: Some(target),
         };
-        let answer: Counted = self.line.call(&message).await?;
-        if answer.count == 1 {
-            Ok(())
-        } else {
-            Err(Trouble::failed("nothing was revoked"))
+        let answer: Result<Counted, _> = self.line.call(&message).await;
+        match answer {
+            Ok(Counted { count: 1 }) => Ok(()),
+            Ok(_) => Err(Trouble::failed("nothing was revoked")),
+            Err(trouble) => {
+                // It is to be revoked all the same, at the end.
+                self.opened.keep(session);
+                Err(trouble)
+            }
         }
     }
 

@@ -93,6 +93,28 @@ async fn errors_are_counted_by_reason_and_an_empty_caller_stops() {
     assert_eq!(callers.0.len(), 2);
 }
 
+/// Never gets anywhere.
+struct Fails;
+
+impl Caller for Fails {
+    async fn call(&mut self) -> Result<(), Trouble> {
+        Err(Trouble::failed("no"))
+    }
+}
+
+#[tokio::test]
+async fn a_caller_that_fails_leaves_others_the_time_to_work() {
+    let time = Duration::from_millis(100);
+    let rate = 100_000.0;
+    for load in [Load::Closed(time), Load::Open { rate, time }] {
+        let began = Instant::now();
+        let tally = Callers(vec![Fails]).run(load, &Stop::default()).await;
+        let made = tally.reasons()["no"];
+        let most = began.elapsed().as_millis() / PAUSE.as_millis() + 1;
+        assert!(u128::from(made) <= most, "{load:?}: {made} of {most}");
+    }
+}
+
 /// Asks for the stop with its third call.
 struct Stopping(u32, Stop);
 
@@ -120,6 +142,35 @@ async fn a_stop_lets_begun_calls_finish_and_none_begin() {
         let tally = callers.run(load, &stop).await;
         assert_eq!((tally.calls(), tally.errors()), (3, 0), "{load:?}");
     }
+}
+
+/// Waits for an answer that never comes.
+struct Waits;
+
+impl Caller for Waits {
+    async fn call(&mut self) -> Result<(), Trouble> {
+        pending().await
+    }
+}
+
+#[tokio::test]
+async fn after_a_stop_an_answer_is_not_waited_for_until_the_rows_time_is_over() {
+    let began = Instant::now();
+    let stop = Stop::default();
+    let mut callers = Callers(vec![Waits, Waits]);
+    let asking = stop.clone();
+    let running = callers.run(Load::Closed(Duration::from_hours(1)), &stop);
+    let asks = async move {
+        task::yield_now().await;
+        asking.ask();
+    };
+    let (tally, ()) = tokio::join!(running, asks);
+    assert_eq!(tally.reasons()["never answered"], 2);
+    assert!(
+        began.elapsed() < Duration::from_mins(10),
+        "{:?}",
+        began.elapsed()
+    );
 }
 
 /// A connection that says nothing, and whoever runs in its task.

@@ -172,11 +172,6 @@ impl Field {
                 .opening(sessions.subjects.clone(), sessions.opened.clone()),
         }))
     }
-
-    /// Callers that revoke all that is left over gRPC.
-    pub(super) fn revokers(&self) -> Option<Box<dyn Crew>> {
-        self.crew("revoke", self.concurrency)
-    }
 }
 
 fn crew<C: Caller>(callers: usize, one: impl Fn(usize) -> C) -> Box<dyn Crew> {

@@ -9,6 +9,7 @@ use super::{
     home::{Home, Kept},
     preload,
     progress::Progress,
+    variables,
 };
 use crate::{
     app,
@@ -111,7 +112,7 @@ impl Instance {
         let ring = Arc::new(ring);
 
         let url = owner.as_role(SERVING_ROLE, &password);
-        let variables = variables(args, &url, &home);
+        let variables = variables::of(&args.set, &url, &home);
         let config = Config::load(None, variables.clone().into_iter(), Flags::default())?;
         let observer = Observer::connect(&owner).await?;
         let ours = cluster.is_some();
@@ -271,26 +272,6 @@ async fn database(
     let cluster = Cluster::start(&binaries, options).await?;
     let url = parse(&cluster.superuser_url())?;
     Ok((Some(cluster), url))
-}
-
-/// The configuration of the server, as its variables.
-fn variables(args: &BenchArgs, url: &DatabaseUrl, home: &Home) -> Vec<(String, String)> {
-    let path = |name: &str| home.file(name).display().to_string();
-    let ours = [
-        ("listen", "127.0.0.1:0".to_owned()),
-        ("database.url", url.to_url().to_string()),
-        ("keys.file", path("keys")),
-        ("audit.output", path("audit.jsonl")),
-        ("log.format", "json".to_owned()),
-        ("shutdown.pause", "0s".to_owned()),
-    ];
-    let ours = ours.into_iter().map(|(key, value)| (key.to_owned(), value));
-    ours.chain(args.set.iter().cloned())
-        .map(|(key, value)| {
-            let name = key.replace('.', "_").to_uppercase();
-            (format!("COUNTERSIGN_{name}"), value)
-        })
-        .collect()
 }
 
 type Steps = Vec<(uuid::Uuid, u32)>;

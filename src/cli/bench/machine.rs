@@ -1,6 +1,6 @@
 //! What the figures hold for.
 
-use super::{BenchArgs, cores, engine::Plan, instance::Instance};
+use super::{BenchArgs, cores, engine::Plan, field::Field, instance::Instance};
 use crate::{bench::process, cli::failure::Failure, store::bench::Observer};
 use serde_json::{Value, json};
 
@@ -45,6 +45,13 @@ pub(super) fn facts(args: &BenchArgs, plan: &Plan) -> Facts {
         ),
     ]);
     facts
+}
+
+/// How often a connection ended meanwhile, if one did: it was opened again, and the calls that
+/// fell into that are among the errors.
+pub(super) fn broken(field: &Field) -> Option<(&'static str, Value)> {
+    let times = field.authority.broken() + field.echo.broken();
+    (times > 0).then(|| ("broken_connections", json!(times)))
 }
 
 /// The database, what it holds, and the server on it.

@@ -9,10 +9,13 @@ mod field;
 mod home;
 mod instance;
 mod machine;
+mod outlet;
 mod preload;
+mod prepared;
 mod progress;
 mod table;
 mod target;
+mod variables;
 
 pub(super) use echo::{EchoArgs, run as run_echo};
 
@@ -32,6 +35,7 @@ use crate::{
 };
 use clap::Args;
 use engine::{Engine, Plan};
+use outlet::Outlet;
 use progress::Progress;
 use std::{num::NonZero, path::PathBuf, time::Duration};
 use uuid::Uuid;
@@ -39,8 +43,9 @@ use uuid::Uuid;
 /// Rows run in turn, in rounds, so that what drifts from minute to minute meets all of
 /// them; a ratio is the median of the rounds' own ratios. By default everything runs on a
 /// private PostgreSQL and a server of its own, which end with the command. With --target
-/// or --as the rows that need the database itself are left out, and what was opened is
-/// revoked at the end. BENCHMARKS.md says how each figure is made.
+/// or --as, an http:// address, since bench speaks no TLS, the rows that need the database
+/// itself are left out, and what was opened is revoked at the end, and after Ctrl-C; a second
+/// Ctrl-C ends at once. BENCHMARKS.md says how each figure is made.
 #[derive(Debug, Clone, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -156,6 +161,7 @@ pub(super) async fn run(args: BenchArgs, options: &CallOptions) -> Result<Exit, 
         let names: Vec<_> = rows::ROWS.iter().map(|row| row.name).collect();
         Failure::Input(format!("--only {name}: the rows are {}", names.join(", ")))
     })?;
+    let outlets = Outlets::open(&args, options)?;
     let threads = args.threads.unwrap_or_else(cores);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads)
@@ -181,15 +187,23 @@ pub(super) async fn run(args: BenchArgs, options: &CallOptions) -> Result<Exit, 
             None => private(&own, &rows, &bar, stop).await,
         }
     });
+    let signals = Signals::listen().ok();
     let done = tokio::select! {
         done = &mut work => done,
-        () = asked() => {
+        () = heard(signals.as_ref(), 1) => {
             told.ask();
             if !elsewhere {
                 // What it had started ends with it.
                 work.abort();
             }
-            work.await
+            tokio::select! {
+                done = &mut work => done,
+                // What was opened there stays.
+                () = heard(signals.as_ref(), 2) => {
+                    work.abort();
+                    work.await
+                }
+            }
         }
     };
     let done = done.unwrap_or_else(|error| {
@@ -202,34 +216,52 @@ pub(super) async fn run(args: BenchArgs, options: &CallOptions) -> Result<Exit, 
     progress.ends();
     runtime.shutdown_background();
     let report = done?;
-    tell(&args, options, &report)
+    tell(outlets, options, &report)
 }
 
-async fn asked() {
-    match Signals::listen() {
-        Ok(signals) => signals.heard(1).await,
-        Err(_) => std::future::pending().await,
+async fn heard(signals: Option<&Signals>, count: usize) {
+    match signals {
+        Some(signals) => signals.heard(count).await,
+        None => std::future::pending().await,
     }
 }
 
-fn tell(args: &BenchArgs, options: &CallOptions, report: &Report) -> Result<Exit, Failure> {
+/// Where the report goes beside the terminal.
+struct Outlets {
+    json: Option<Outlet>,
+    plot: Option<Outlet>,
+}
+
+impl Outlets {
+    fn open(args: &BenchArgs, options: &CallOptions) -> Result<Self, Failure> {
+        let json = match &options.json_to {
+            Json::File(path) => Some(path),
+            Json::Nowhere | Json::Stdout => None,
+        };
+        Ok(Self {
+            json: json.map(|path| Outlet::open(path)).transpose()?,
+            plot: args.plot.as_deref().map(Outlet::open).transpose()?,
+        })
+    }
+}
+
+fn tell(outlets: Outlets, options: &CallOptions, report: &Report) -> Result<Exit, Failure> {
     let json = format!("{:#}\n", report.json());
-    let cannot = |path: &std::path::Path, error: &dyn std::fmt::Display| {
-        Failure::new(
-            Exit::BadInput,
-            format!("cannot write {}: {error}", path.display()),
-        )
-    };
-    if let Json::File(path) = &options.json_to {
-        std::fs::write(path, &json).map_err(|error| cannot(path, &error))?;
-    }
-    if let Some(path) = &args.plot {
-        chart::draw(path, &report.points).map_err(|error| cannot(path, &error))?;
-    }
-    if options.json() {
+    // First, and the files although it could not be written: none is lost for another.
+    let told = if options.json() {
         output::write(json.as_bytes())
     } else {
         output::write(table::text(report).as_bytes())
+    };
+    let written = outlets.json.map_or(Ok(()), |file| file.write(&json));
+    if let Some(file) = outlets.plot {
+        let drawn = chart::draw(&report.points);
+        file.write(&drawn.map_err(|error| Failure::new(Exit::Refused, error))?)?;
+    }
+    let told = written.and(told)?;
+    match &report.not_revoked {
+        Some(left) => Err(Failure::new(Exit::Refused, left)),
+        None => Ok(told),
     }
 }
 
@@ -302,6 +334,7 @@ async fn on_instance(
     };
     let mut facts = machine::facts(args, &engine.plan);
     facts.extend(machine::database(instance).await?);
+    facts.extend(machine::broken(&field));
     Ok(Report {
         facts,
         rows: reports,
@@ -312,6 +345,8 @@ async fn on_instance(
         }),
         alone,
         points,
+        open_loop: args.rate.is_some(),
+        not_revoked: None,
         through,
     })
 }

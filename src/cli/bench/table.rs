@@ -38,12 +38,20 @@ pub(super) fn text(report: &Report) -> String {
     }
     line(&mut text, "");
     let mut lines = vec![HEAD.map(str::to_owned).to_vec()];
-    lines.extend(report.rows.iter().map(|row| cells(row, &report.rows)));
+    lines.extend(report.rows.iter().map(|row| cells(row, report)));
     text.push_str(&aligned(&lines));
     line(
         &mut text,
         "\nserver, pg and load: processor time a call of the server (or echo), PostgreSQL and this \
-         load generator. WAL: bytes a call. Ratios: median of the rounds (range).",
+         load generator. WAL: bytes a call.",
+    );
+    line(
+        &mut text,
+        if report.open_loop {
+            "No ratios with --rate: each row makes the calls that are due, whatever it could do."
+        } else {
+            "Ratios: median of the rounds (range)."
+        },
     );
     wal(&mut text, &report.rows);
     if let Some(alone) = &report.alone {
@@ -65,26 +73,18 @@ pub(super) fn text(report: &Report) -> String {
     for (name, why) in &report.left_out {
         line(&mut text, &format!("left out: {name}: {why}"));
     }
-    let mut failed = report.rows.iter().filter(|row| row.tally().errors() > 0);
-    if let Some(first) = failed.next() {
-        line(&mut text, "\nerrors:");
-        for row in std::iter::once(first).chain(failed) {
-            for (reason, count) in row.tally().reasons() {
-                line(
-                    &mut text,
-                    &format!("  {}: {count} × {reason}", row.row.name),
-                );
-            }
-        }
+    errors(&mut text, report);
+    if let Some(left) = &report.not_revoked {
+        line(&mut text, &format!("\n{left}"));
     }
     text
 }
 
-fn cells(row: &RowReport, all: &[RowReport]) -> Vec<String> {
+fn cells(row: &RowReport, report: &Report) -> Vec<String> {
     let tally = row.tally();
     let latency = |part| number(tally.quantile_us(part));
     let or_none = |value: Option<f64>| value.map_or(String::new(), |value| format!("{value:.1}"));
-    let ratios = row.ratios(all).into_iter().map(|(name, ratio)| {
+    let ratios = report.ratios(row).into_iter().map(|(name, ratio)| {
         format!(
             "{:.2} ({:.2}–{:.2}) of {name}",
             ratio.median, ratio.min, ratio.max
@@ -158,6 +158,13 @@ fn one_alone(text: &mut String, alone: &Alone) {
             p50("introspect"),
         ),
     );
+    let failed = alone.errors();
+    if failed > 0 {
+        line(
+            text,
+            &format!("of its calls {failed} failed, and are in no figure"),
+        );
+    }
     for lookup in ["pg-select", "pg-read"] {
         if let Some(ratio) = alone.ratio(lookup) {
             line(
@@ -197,6 +204,24 @@ fn through(text: &mut String, rows: &[Through]) {
                 row.tally.errors()
             ),
         );
+    }
+}
+
+/// What went wrong, by the row and the reason.
+fn errors(text: &mut String, report: &Report) {
+    let alone = report.alone.iter().flat_map(|alone| &alone.rows);
+    let rows = report.rows.iter().map(|row| (row, ""));
+    let rows = rows.chain(alone.map(|row| (row, ", one caller alone")));
+    let mut begun = false;
+    for (row, kind) in rows {
+        for (reason, count) in row.tally().reasons() {
+            if !begun {
+                line(text, "\nerrors:");
+                begun = true;
+            }
+            let name = row.row.name;
+            line(text, &format!("  {name}{kind}: {count} × {reason}"));
+        }
     }
 }
 

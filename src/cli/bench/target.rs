@@ -5,46 +5,32 @@ use super::{
     BenchArgs,
     child::Echo,
     engine::Engine,
-    field::{Field, Kinds, Sessions},
+    field::Field,
     machine, plotted,
+    prepared::{Made, Preparation},
     progress::Progress,
 };
 use crate::{
     bench::{
-        Caller as _, Load, Stop, Tally, Trouble,
-        callers::{Tokens, path},
-        checks::Checks,
+        Stop, ends,
         report::Report,
         rows::{By, Row},
-        sessions::{Families, Opened},
-        wire::{Line, Wire},
-        writers::Subjects,
+        wire::Wire,
     },
     cli::{
         connection::{CallOptions, DEFAULT_TARGET},
         credentials::Credentials,
-        exit::Exit,
         failure::Failure,
         input::Stdin,
-    },
-    domain::keys::KeyId,
-    proto::v1::{
-        IssueTokenRequest, IssueTokenResponse, RevokeSessionRequest, RevokeSessionResponse,
-        RevokeTokenRequest, RevokeTokenResponse, revoke_session_request,
+        output,
     },
 };
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
-use http::HeaderValue;
-use prost::bytes::Bytes;
-use std::{env, sync::Arc, time::Duration};
+use http::{HeaderValue, Uri};
+use std::{env, time::Duration};
 use uuid::Uuid;
 
-/// Tokens and sessions of each kind that are made before the rows.
-const PREPARED: usize = 2048;
-/// What a counted token may outlive the run, since nobody ends it.
-const SHORT: i64 = 60;
-/// How long revoking what was opened may take.
-const CLEANING_LIMIT: Duration = Duration::from_mins(10);
+/// How long an answer to a revocation is waited for, at least.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Whom to call, as whom.
 pub(super) struct Target {
@@ -54,30 +40,28 @@ pub(super) struct Target {
     timeout: Duration,
 }
 
-/// What was made, to be ended.
-struct Made {
-    tokens: Vec<String>,
-    sessions: Vec<Uuid>,
-    opened: Opened,
-}
-
 impl Target {
     /// Finds them.
     pub(super) fn find(options: &CallOptions, subject: Option<Uuid>) -> Result<Self, Failure> {
+        let tls = &options.tls;
+        if tls.ca_file.is_some() || tls.certificate_file.is_some() {
+            let why = "bench speaks no TLS: leave --ca-file, --certificate-file and --key-file \
+                       out, and the variables of these names";
+            return Err(Failure::Input(why.to_owned()));
+        }
         let stdin = &mut Stdin::default();
         let credentials = Credentials::find(options, &|name| env::var_os(name), stdin)?;
-        let header = credentials.header()?.ok_or_else(|| {
-            Failure::Input("bench calls with a client's secret, not with a certificate".into())
-        })?;
+        let url = credentials.target.as_deref().unwrap_or(DEFAULT_TARGET);
+        plain(url)?;
+        let header = credentials
+            .header()?
+            .ok_or_else(|| Failure::Input("bench calls with a client's secret".into()))?;
         let mut authorization = HeaderValue::from_bytes(header.as_bytes())
             .map_err(|error| Failure::Input(error.to_string()))?;
         // HPACK may remember it, as it does for most clients in the field.
         authorization.set_sensitive(false);
         Ok(Self {
-            url: credentials
-                .target
-                .clone()
-                .unwrap_or(DEFAULT_TARGET.to_owned()),
+            url: url.to_owned(),
             authorization,
             subject: subject.or(credentials.subject),
             timeout: options.timeout,
@@ -101,35 +85,34 @@ impl Target {
                 wire.map_err(|error| Failure::unreachable(&url, &error))
             }
         };
-        let authority = wire(&self.url).await?;
-        let mut made = Made {
-            tokens: Vec::new(),
-            sessions: Vec::new(),
-            opened: Opened::default(),
+        let preparation = Preparation {
+            authority: wire(&self.url).await?,
+            subject: self.subject,
+            limit: self.timeout,
+            stop: stop.clone(),
+            progress: progress.clone(),
+            made: Made::default(),
         };
-        progress.begins("issuing tokens to ask about", 2 * PREPARED as u64);
-        let echoes = wire(&echo.target).await?;
-        let prepared = self
-            .prepare(args, &authority, echoes, &mut made, progress)
-            .await;
-        let report = match &prepared {
-            Ok(field) => {
-                let report = self.rows(args, rows, field, &echo, progress, stop).await;
-                report.map(Some)
-            }
-            Err(_) => Ok(None),
+        let prepared = preparation.field(args, wire(&echo.target).await?).await;
+        let report = match prepared {
+            Ok(field) => self.rows(args, rows, &field, &echo, progress, stop).await,
+            Err(failure) => Err(failure),
         };
         progress.says("revoking what was opened");
-        let (field, failed) = match prepared {
-            Ok(field) => (Some(field), None),
-            Err(failure) => (None, Some(failure)),
-        };
-        let cleaned = clean(args, &authority, made, field).await;
-        match (failed, report?) {
-            (None, Some(report)) => cleaned.map(|()| report),
-            (Some(failure), _) => Err(failure),
-            // A report is made of every field.
-            (None, None) => Err(Failure::new(Exit::Refused, "nothing was run")),
+        let limit = self.timeout.max(PATIENCE);
+        let things = preparation.made.things();
+        let left = ends::end(&preparation.authority, args.concurrency, things, limit).await;
+        match (report, left) {
+            (Ok(report), not_revoked) => Ok(Report {
+                not_revoked,
+                ..report
+            }),
+            (Err(failure), None) => Err(failure),
+            (Err(failure), Some(left)) => {
+                progress.ends();
+                output::say(&format!("{left}\n"));
+                Err(failure)
+            }
         }
     }
 
@@ -176,6 +159,7 @@ impl Target {
         let points = plotted(args, &engine, &reports).await?;
         let mut facts = machine::facts(args, &engine.plan);
         facts.push(("target", self.url.clone().into()));
+        facts.extend(machine::broken(field));
         Ok(Report {
             facts,
             rows: reports,
@@ -184,160 +168,18 @@ impl Target {
             server: None,
             alone,
             points,
-        })
-    }
-
-    /// Makes the tokens and sessions that the rows ask about.
-    async fn prepare(
-        &self,
-        args: &BenchArgs,
-        authority: &Wire,
-        echo: Wire,
-        made: &mut Made,
-        progress: &Progress,
-    ) -> Result<Field, Failure> {
-        let mut issue = authority.line(0, path::ISSUE);
-        let mut own = Vec::with_capacity(PREPARED);
-        for _ in 0..PREPARED {
-            let issued = issued(&mut issue, &IssueTokenRequest::default()).await?;
-            made.tokens.push(issued.access_token.clone());
-            own.push(Bytes::from(issued.access_token));
-            progress.adds(1);
-        }
-        let mut of_sessions = Vec::new();
-        let mut refresh = Vec::new();
-        if let Some(subject) = self.subject {
-            let request = IssueTokenRequest {
-                subject: subject.to_string(),
-                with_refresh_token: true,
-                ..IssueTokenRequest::default()
-            };
-            for _ in 0..PREPARED {
-                let issued = issued(&mut issue, &request).await?;
-                made.sessions.extend(Uuid::try_parse(&issued.session_id));
-                of_sessions.push(Bytes::from(issued.access_token));
-                refresh.push(issued.refresh_token);
-                progress.adds(1);
-            }
-        }
-        // Authentic, and no more alive than one that never was.
-        let ended = issued(&mut issue, &IssueTokenRequest::default()).await?;
-        let audience = match ended.audience.first() {
-            Some(audience) => may_check(authority, &own[0], audience).await,
-            None => None,
-        };
-        revoke_token(authority, &ended.access_token).await?;
-        let forged = Tokens::forged(key_id(&ended.access_token)?);
-        let of_clients = Tokens::Listed(own.into());
-        Ok(Field {
-            echo,
-            message_bytes: args.message_bytes,
-            authority: authority.clone(),
-            tokens: Kinds {
-                of_sessions: if of_sessions.is_empty() {
-                    of_clients.clone()
-                } else {
-                    Tokens::Listed(of_sessions.into())
-                },
-                of_clients,
-                unknown: Tokens::Listed(Arc::new([Bytes::from(ended.access_token)])),
-                forged,
-            },
-            audience,
-            issue: IssueTokenRequest {
-                access_token_ttl: Some(prost_types::Duration {
-                    seconds: SHORT,
-                    nanos: 0,
-                }),
-                ..IssueTokenRequest::default()
-            },
-            sessions: self.subject.map(|subject| Sessions {
-                subjects: Subjects::One(subject),
-                families: Families::listed(&refresh, args.concurrency),
-                opened: made.opened.clone(),
-            }),
-            database: None,
-            concurrency: args.concurrency,
+            open_loop: args.rate.is_some(),
+            not_revoked: None,
         })
     }
 }
 
-/// The audience, if the caller may check requests for it.
-async fn may_check(authority: &Wire, token: &Bytes, audience: &str) -> Option<String> {
-    let one = Tokens::Listed(Arc::new([token.clone()]));
-    let mut check = Checks::new(authority, 0, one, audience);
-    check.call().await.ok().map(|()| audience.to_owned())
-}
-
-async fn issued(
-    line: &mut Line,
-    request: &IssueTokenRequest,
-) -> Result<IssueTokenResponse, Failure> {
-    line.call(request)
-        .await
-        .map_err(|trouble| refused("IssueToken", &trouble))
-}
-
-async fn revoke_token(authority: &Wire, token: &str) -> Result<(), Failure> {
-    let request = RevokeTokenRequest {
-        token: token.to_owned(),
-        ..RevokeTokenRequest::default()
-    };
-    let answer: Result<RevokeTokenResponse, _> =
-        authority.line(0, path::REVOKE_TOKEN).call(&request).await;
-    answer
-        .map(drop)
-        .map_err(|trouble| refused("RevokeToken", &trouble))
-}
-
-/// Revokes the sessions that were opened and the tokens that were asked about; the
-/// tokens that were only counted end by themselves within a minute.
-async fn clean(
-    args: &BenchArgs,
-    authority: &Wire,
-    made: Made,
-    field: Option<Field>,
-) -> Result<(), Failure> {
-    if let Some(mut crew) = field.as_ref().and_then(Field::revokers) {
-        let revoked: Tally = crew
-            .run(Load::Closed(CLEANING_LIMIT), &Stop::default())
-            .await;
-        if let Some((reason, _)) = revoked.reasons().first_key_value() {
-            return Err(Failure::new(
-                Exit::Refused,
-                format!("sessions of this run could not be revoked: {reason}"),
-            ));
-        }
+/// Refuses what would have the secret go in the clear where TLS was asked for.
+fn plain(url: &str) -> Result<(), Failure> {
+    let bad = |why: &str| Err(Failure::Input(format!("the target `{url}`: {why}")));
+    match url.parse::<Uri>().ok().as_ref().and_then(Uri::scheme_str) {
+        Some("http") => Ok(()),
+        Some("https") => bad("bench speaks no TLS: give an http:// address"),
+        _ => bad("expected an address like http://127.0.0.1:7300"),
     }
-    let mut revoke = authority.line(args.concurrency, path::REVOKE);
-    for session in made.sessions {
-        let target = revoke_session_request::Target::SessionId(session.to_string());
-        let request = RevokeSessionRequest {
-            target: Some(target),
-        };
-        let answer: Result<RevokeSessionResponse, _> = revoke.call(&request).await;
-        answer.map_err(|trouble| refused("RevokeSession", &trouble))?;
-    }
-    for token in made.tokens {
-        revoke_token(authority, &token).await?;
-    }
-    Ok(())
-}
-
-fn refused(call: &str, trouble: &Trouble) -> Failure {
-    let why = match trouble {
-        Trouble::Failed(why) => why,
-        Trouble::Exhausted => "nothing left",
-    };
-    Failure::new(Exit::Refused, format!("{call}: {why}"))
-}
-
-/// The public id of the key that minted a token: its first four bytes (docs/tokens.md).
-fn key_id(token: &str) -> Result<KeyId, Failure> {
-    let body = token
-        .get(6..14)
-        .and_then(|text| BASE64URL.decode(text).ok());
-    let id = body.and_then(|body| body.first_chunk::<4>().copied());
-    id.map(|id| KeyId(u32::from_be_bytes(id)))
-        .ok_or_else(|| Failure::new(Exit::Refused, "the target issues tokens of another form"))
 }
