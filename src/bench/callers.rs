@@ -3,6 +3,7 @@
 
 use super::{
     Caller, Trouble,
+    listed::Listed,
     population::{Population, Random},
     wire::{Line, Wire},
 };
@@ -105,7 +106,7 @@ pub enum Tokens {
     /// Uniformly from a population's client-only tokens.
     OfClients(Arc<Population>),
     /// Uniformly from these.
-    Listed(Arc<[Bytes]>),
+    Listed(Listed),
     /// Authentic ones that no table holds.
     Unknown(Arc<Population>),
     /// Well-formed ones under the right key id, with a wrong MAC.
@@ -119,7 +120,7 @@ impl Tokens {
     }
 
     /// The next one.
-    pub fn next(&self, random: &mut Random) -> Bytes {
+    pub fn next(&mut self, random: &mut Random) -> Bytes {
         match self {
             Self::OfSessions(of) => text(
                 &of.session_token(random.below(of.session_tokens()))
@@ -129,10 +130,7 @@ impl Tokens {
                 &of.client_token(random.below(of.client_tokens()))
                     .plaintext(),
             ),
-            Self::Listed(tokens) => {
-                let at = random.below(tokens.len() as u64);
-                tokens[usize::try_from(at).unwrap_or_default()].clone()
-            }
+            Self::Listed(tokens) => tokens.next(random),
             Self::Unknown(of) => {
                 let beyond = of.size().tokens + (random.bits() >> 8);
                 text(&of.access(beyond).plaintext())

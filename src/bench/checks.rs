@@ -52,7 +52,7 @@ pub struct Checks {
 
 impl Checks {
     /// Caller number `caller`, of a route that demands this audience.
-    pub fn new(wire: &Wire, caller: usize, tokens: Tokens, audience: &str) -> Self {
+    pub fn new(wire: &Wire, caller: usize, mut tokens: Tokens, audience: &str) -> Self {
         let mut random = Random::new();
         let first = tokens.next(&mut random);
         let message = request(audience, &first).encode_to_vec();

@@ -11,6 +11,7 @@ pub mod checks;
 pub mod ends;
 #[cfg(test)]
 mod fake;
+pub mod listed;
 pub mod population;
 pub mod process;
 pub mod report;

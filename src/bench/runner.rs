@@ -72,7 +72,8 @@ pub enum Load {
 }
 
 impl Load {
-    fn time(self) -> Duration {
+    /// For how long calls are begun, or due.
+    pub fn time(self) -> Duration {
         match self {
             Self::Closed(time) | Self::Open { time, .. } => time,
         }

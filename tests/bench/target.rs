@@ -166,6 +166,42 @@ async fn sessions_that_cannot_be_revoked_are_counted_and_cost_no_report() {
     );
 }
 
+#[tokio::test]
+async fn what_is_of_the_private_instance_alone_is_refused_with_a_target() {
+    let place = place();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let words = target(place.path(), &url, SOMEBODY, "a-secret");
+    for (option, value) in [
+        ("--rows", Some("5000")),
+        ("--sessions", Some("5000")),
+        ("--home", Some("/any")),
+        ("--database-url", Some("postgres://any")),
+        ("--postgres", Some("15")),
+        ("--postgres-setting", Some("a=b")),
+        ("--set", Some("batch.in_flight=4")),
+        ("--pg-connections", Some("3")),
+        ("--envoy", Some("/any")),
+        ("--no-checkpoints", None),
+    ] {
+        let words = words
+            .iter()
+            .map(String::as_str)
+            .chain([option])
+            .chain(value);
+        let refused = run(place.path(), &words.collect::<Vec<_>>()).await;
+        let said = text(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(64), "{option}: {said}");
+        assert!(
+            said.contains(&format!("alone: {option};")),
+            "{option}: {said}"
+        );
+    }
+    let called = listener.accept().map(drop).map_err(|error| error.kind());
+    assert_eq!(called, Err(ErrorKind::WouldBlock));
+}
+
 /// Somebody who takes a connection, reads, and never says a word: until so many bytes came.
 async fn silent(listener: &tokio::net::TcpListener, bytes: usize) -> tokio::net::TcpStream {
     let (mut stream, _) = listener.accept().await.unwrap();
@@ -238,4 +274,42 @@ async fn an_interrupted_bench_revokes_what_it_had_opened_and_opens_no_more() {
     // All that it prepares would be 2,048 of each kind, and no row has run.
     let opened = count("countersign.session_grant").await;
     assert!((1..2048).contains(&opened), "{opened}");
+}
+
+#[tokio::test]
+async fn tokens_are_issued_anew_before_they_expire() {
+    let at = Deployment::start_with(1, &[("COUNTERSIGN_TOKENS_ACCESS_TOKEN_TTL", "15s")]).await;
+    let issuer = at.client(&[Role::Issuer]).await;
+    let subject = at.user().await;
+    let place = place();
+    let json = place.path().join("bench.json");
+    let words = target(place.path(), &at.targets()[0], &issuer.id, &issuer.secret);
+    let words: Vec<_> = words.iter().map(String::as_str).collect();
+    // Three rows that take eight seconds each, in rounds that are much shorter than a token lives.
+    let more = [
+        "--only",
+        "introspect,introspect-client",
+        "--seconds",
+        "8",
+        "--json",
+    ];
+    let words = [
+        &words[..],
+        &more,
+        &[json.to_str().unwrap(), "--subject", &subject],
+    ]
+    .concat();
+    let words = [&words[..], &["--rounds", "8"]].concat();
+    ok(&run(place.path(), &words).await);
+    let report: Value = serde_json::from_str(&fs::read_to_string(&json).unwrap()).unwrap();
+    assert_eq!(
+        names(&report, "results"),
+        ["echo", "introspect", "introspect-client"]
+    );
+    for row in report["results"].as_array().unwrap() {
+        assert_eq!(row["errors"], 0, "{row}");
+    }
+    let left = "SELECT count(*) FROM auth.refresh_session";
+    let left: i64 = at.sql.query_one(left, &[]).await.unwrap().get(0);
+    assert_eq!(left, 0, "those that replaced others were revoked too");
 }

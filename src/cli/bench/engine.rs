@@ -1,6 +1,6 @@
 //! Runs the rows, round by round, and looks at everybody's processes meanwhile.
 
-use super::{field::Field, instance::Instance, progress::Progress};
+use super::{field::Field, instance::Instance, prepared::Lease, progress::Progress};
 use crate::{
     bench::{
         Crew, Load, Stop, Tally, process,
@@ -54,6 +54,8 @@ pub(super) struct Engine<'a> {
     pub(super) plan: Plan,
     pub(super) field: &'a Field,
     pub(super) instance: Option<&'a Instance>,
+    /// What keeps the tokens that are asked about alive; none where they live long enough.
+    pub(super) lease: Option<&'a Lease<'a>>,
     pub(super) echo_pid: Option<u32>,
     pub(super) progress: &'a Progress,
     pub(super) stop: Stop,
@@ -189,6 +191,9 @@ impl Engine<'_> {
     ) -> Result<Round, Failure> {
         if row.name.ends_with("revoke") {
             self.prepare_revocations(load, seen).await?;
+        }
+        if let Some(lease) = self.lease {
+            lease.lasts(load.time()).await?;
         }
         if let Some(instance) = self.instance
             && instance.ours

@@ -287,12 +287,13 @@ async fn populated(
     progress: &Progress,
 ) -> Result<(Kept, Steps), Failure> {
     if let Some(kept) = home.kept()? {
-        let size = kept.size;
-        for (flag, wanted, found) in [
-            ("--rows", args.rows, size.tokens),
-            ("--sessions", args.sessions, size.sessions),
+        // What these flags would preload, which may be more than they say.
+        let (wanted, found) = (size(args), kept.size);
+        for (flag, given, wanted, found) in [
+            ("--rows", args.rows, wanted.tokens, found.tokens),
+            ("--sessions", args.sessions, wanted.sessions, found.sessions),
         ] {
-            if wanted.is_some_and(|wanted| wanted != found) {
+            if given.is_some() && wanted != found {
                 let message = format!("--home was preloaded with {flag} {found}");
                 return Err(Failure::new(Exit::BadInput, message));
             }

@@ -169,10 +169,7 @@ pub(super) async fn run(args: BenchArgs, options: &CallOptions) -> Result<Exit, 
         .build()
         .map_err(|error| Failure::new(Exit::Refused, error))?;
     let target = if options.target.is_some() || options.as_client.is_some() {
-        if args.envoy.is_some() {
-            let why = "--envoy needs the private instance: leave --target and --as out";
-            return Err(Failure::Input(why.to_owned()));
-        }
+        args.fits_a_target()?;
         Some(target::Target::find(options, args.subject)?)
     } else {
         None
@@ -270,6 +267,31 @@ fn cores() -> usize {
 }
 
 impl BenchArgs {
+    /// Refuses what would be ignored with --target or --as.
+    fn fits_a_target(&self) -> Result<(), Failure> {
+        let given = [
+            ("--rows", self.rows.is_some()),
+            ("--sessions", self.sessions.is_some()),
+            ("--home", self.home.is_some()),
+            ("--database-url", self.database_url.is_some()),
+            ("--postgres", self.postgres.is_some()),
+            ("--postgres-setting", !self.postgres_setting.is_empty()),
+            ("--set", !self.set.is_empty()),
+            ("--pg-connections", self.pg_connections.is_some()),
+            ("--envoy", self.envoy.is_some()),
+            ("--no-checkpoints", self.no_checkpoints),
+        ];
+        let given: Vec<_> = given.into_iter().filter(|(_, given)| *given).collect();
+        if given.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<_> = given.into_iter().map(|(name, _)| name).collect();
+        Err(Failure::Input(format!(
+            "of the private instance alone: {}; leave it out, or --target and --as",
+            names.join(", ")
+        )))
+    }
+
     fn plan(&self) -> Plan {
         Plan {
             rounds: self.rounds,
@@ -313,6 +335,7 @@ async fn on_instance(
         plan: args.plan(),
         field: &field,
         instance: Some(instance),
+        lease: None,
         echo_pid: echo.pid(),
         progress,
         stop,

@@ -12,6 +12,7 @@ use crate::{
         callers::{Tokens, path},
         checks::Checks,
         ends::Thing,
+        listed::Listed,
         sessions::{Families, Opened},
         wire::Wire,
         writers::Subjects,
@@ -26,10 +27,10 @@ use prost::bytes::Bytes;
 use std::{
     future::Future,
     sync::{
-        Arc, Mutex, PoisonError,
+        Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 use uuid::Uuid;
 
@@ -37,6 +38,8 @@ use uuid::Uuid;
 const PREPARED: usize = 2048;
 /// Calls for them that are under way at once.
 const AT_ONCE: usize = 16;
+/// What a row may take beyond its time, and the clocks differ by.
+const MARGIN: Duration = Duration::from_secs(5);
 /// What a counted token may outlive the run, since nobody ends it.
 const SHORT: i64 = 60;
 
@@ -89,45 +92,36 @@ impl Made {
 }
 
 impl Preparation {
-    /// What the rows call, and the tokens and sessions for it.
-    pub(super) async fn field(&self, args: &BenchArgs, echo: Wire) -> Result<Field, Failure> {
+    /// What the rows call, the tokens and sessions for it, and what keeps the tokens alive.
+    pub(super) async fn field(
+        &self,
+        args: &BenchArgs,
+        echo: Wire,
+    ) -> Result<(Field, Lease<'_>), Failure> {
         let kinds = 1 + u64::from(self.subject.is_some());
         self.progress
             .begins("issuing tokens to ask about", kinds * PREPARED as u64);
-        let own = texts(&self.many(&IssueTokenRequest::default()).await?);
-        let sessions = match self.subject {
-            Some(subject) => {
-                let request = IssueTokenRequest {
-                    subject: subject.to_string(),
-                    with_refresh_token: true,
-                    ..IssueTokenRequest::default()
-                };
-                self.many(&request).await?
-            }
-            None => Vec::new(),
-        };
+        let (own, sessions) = self.tokens(Some(&self.progress)).await?;
         // Authentic, and no more alive than one that never was.
         let ended = self.one(&IssueTokenRequest::default()).await?;
         let audience = match ended.audience.first() {
-            Some(audience) => self.may_check(&own[0], audience).await,
+            Some(audience) => self.may_check(&own[0].access_token, audience).await,
             None => None,
         };
         self.revoke(&ended.access_token).await?;
         let forged = Tokens::forged(key_id(&ended.access_token)?);
-        let of_clients = Tokens::Listed(own.into());
+        let expiry = earliest(own.iter().chain(&sessions));
+        let of_clients = Listed::new(texts(&own));
+        let of_sessions = (!sessions.is_empty()).then(|| Listed::new(texts(&sessions)));
         let refresh: Vec<_> = sessions.iter().map(|of| of.refresh_token.clone()).collect();
-        Ok(Field {
+        let field = Field {
             echo,
             message_bytes: args.message_bytes,
             authority: self.authority.clone(),
             tokens: Kinds {
-                of_sessions: if sessions.is_empty() {
-                    of_clients.clone()
-                } else {
-                    Tokens::Listed(texts(&sessions).into())
-                },
-                of_clients,
-                unknown: Tokens::Listed(Arc::new([Bytes::from(ended.access_token)])),
+                of_sessions: Tokens::Listed(of_sessions.as_ref().unwrap_or(&of_clients).clone()),
+                of_clients: Tokens::Listed(of_clients.clone()),
+                unknown: Tokens::Listed(Listed::new([Bytes::from(ended.access_token)])),
                 forged,
             },
             audience,
@@ -145,12 +139,37 @@ impl Preparation {
             }),
             database: None,
             concurrency: args.concurrency,
-        })
+        };
+        let lease = Lease {
+            of: self,
+            of_clients,
+            of_sessions,
+            expiry: Mutex::new(expiry),
+        };
+        Ok((field, lease))
+    }
+
+    /// Client-only tokens, and sessions where there is a user for them.
+    async fn tokens(&self, counted: Option<&Progress>) -> Result<(Issued, Issued), Failure> {
+        let own = self.many(&IssueTokenRequest::default(), counted).await?;
+        let Some(subject) = self.subject else {
+            return Ok((own, Vec::new()));
+        };
+        let request = IssueTokenRequest {
+            subject: subject.to_string(),
+            with_refresh_token: true,
+            ..IssueTokenRequest::default()
+        };
+        Ok((own, self.many(&request, counted).await?))
     }
 
     /// As many of these as are asked about. What was begun is finished and noted, also where
     /// another fails.
-    async fn many(&self, request: &IssueTokenRequest) -> Result<Vec<IssueTokenResponse>, Failure> {
+    async fn many(
+        &self,
+        request: &IssueTokenRequest,
+        counted: Option<&Progress>,
+    ) -> Result<Issued, Failure> {
         let begun = AtomicUsize::new(0);
         let worker = async |caller: usize| {
             let mut line = self.authority.line(caller, path::ISSUE);
@@ -161,13 +180,15 @@ impl Preparation {
                     begun.store(PREPARED, Ordering::Relaxed);
                 })?;
                 self.made.add(&issued);
-                self.progress.adds(1);
+                if let Some(progress) = counted {
+                    progress.adds(1);
+                }
                 own.push(issued);
             }
             Ok(own)
         };
         let done = join_all((0..AT_ONCE).map(worker)).await;
-        let done: Result<Vec<Vec<IssueTokenResponse>>, Failure> = done.into_iter().collect();
+        let done: Result<Vec<Issued>, Failure> = done.into_iter().collect();
         let all = done?.into_iter().flatten().collect();
         if self.stop.asked() {
             return Err(interrupted());
@@ -193,8 +214,8 @@ impl Preparation {
     }
 
     /// The audience, if the caller may check requests for it.
-    async fn may_check(&self, token: &Bytes, audience: &str) -> Option<String> {
-        let one = Tokens::Listed(Arc::new([token.clone()]));
+    async fn may_check(&self, token: &str, audience: &str) -> Option<String> {
+        let one = Tokens::Listed(Listed::new([Bytes::copy_from_slice(token.as_bytes())]));
         let mut check = Checks::new(&self.authority, 0, one, audience);
         let checked = self.bounded("Check", check.call()).await;
         checked.ok().map(|()| audience.to_owned())
@@ -217,6 +238,47 @@ impl Preparation {
             Failure::new(Exit::Refused, format!("{call}: {why}"))
         })
     }
+}
+
+type Issued = Vec<IssueTokenResponse>;
+
+/// Keeps the tokens that are asked about alive from row to row.
+pub(super) struct Lease<'a> {
+    of: &'a Preparation,
+    of_clients: Listed,
+    of_sessions: Option<Listed>,
+    /// When the first of them dies, by the server's clock; none: it does not say.
+    expiry: Mutex<Option<SystemTime>>,
+}
+
+impl Lease<'_> {
+    /// Replaces them where one would die in the next row, which lasts so long.
+    pub(super) async fn lasts(&self, time: Duration) -> Result<(), Failure> {
+        let expiry = *self.expiry();
+        if expiry.is_none_or(|expiry| SystemTime::now() + time + MARGIN < expiry) {
+            return Ok(());
+        }
+        self.of
+            .progress
+            .says("issuing the tokens to ask about anew");
+        let (own, sessions) = self.of.tokens(None).await?;
+        *self.expiry() = earliest(own.iter().chain(&sessions));
+        self.of_clients.replace(texts(&own));
+        if let Some(listed) = &self.of_sessions {
+            listed.replace(texts(&sessions));
+        }
+        Ok(())
+    }
+
+    fn expiry(&self) -> MutexGuard<'_, Option<SystemTime>> {
+        self.expiry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn earliest<'a>(issued: impl Iterator<Item = &'a IssueTokenResponse>) -> Option<SystemTime> {
+    issued
+        .filter_map(|one| SystemTime::try_from(one.access_token_expires_at?).ok())
+        .min()
 }
 
 fn texts(of: &[IssueTokenResponse]) -> Vec<Bytes> {

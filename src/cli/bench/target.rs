@@ -5,7 +5,6 @@ use super::{
     BenchArgs,
     child::Echo,
     engine::Engine,
-    field::Field,
     machine, plotted,
     prepared::{Made, Preparation},
     progress::Progress,
@@ -95,7 +94,18 @@ impl Target {
         };
         let prepared = preparation.field(args, wire(&echo.target).await?).await;
         let report = match prepared {
-            Ok(field) => self.rows(args, rows, &field, &echo, progress, stop).await,
+            Ok((field, lease)) => {
+                let engine = Engine {
+                    plan: args.plan(),
+                    field: &field,
+                    instance: None,
+                    lease: Some(&lease),
+                    echo_pid: echo.pid(),
+                    progress,
+                    stop,
+                };
+                self.rows(args, rows, &engine).await
+            }
             Err(failure) => Err(failure),
         };
         progress.says("revoking what was opened");
@@ -120,11 +130,9 @@ impl Target {
         &self,
         args: &BenchArgs,
         rows: &[&'static Row],
-        field: &Field,
-        echo: &Echo,
-        progress: &Progress,
-        stop: Stop,
+        engine: &Engine<'_>,
     ) -> Result<Report, Failure> {
+        let field = engine.field;
         let mut left_out = Vec::new();
         let mut kept = Vec::new();
         for row in rows {
@@ -142,21 +150,13 @@ impl Target {
                 _ => kept.push(*row),
             }
         }
-        let engine = Engine {
-            plan: args.plan(),
-            field,
-            instance: None,
-            echo_pid: echo.pid(),
-            progress,
-            stop,
-        };
         let reports = engine.rounds(&kept).await?;
         let alone = if args.only.is_empty() && args.rate.is_none() {
             engine.alone().await?
         } else {
             None
         };
-        let points = plotted(args, &engine, &reports).await?;
+        let points = plotted(args, engine, &reports).await?;
         let mut facts = machine::facts(args, &engine.plan);
         facts.push(("target", self.url.clone().into()));
         facts.extend(machine::broken(field));
