@@ -258,7 +258,7 @@ fn in_doubt(error: StoreError) -> StoreError {
 }
 
 /// Each parameter with its type.
-fn typed<'a>(params: Params<'a>, types: &[Type]) -> Vec<(&'a (dyn ToSql + Sync), Type)> {
+pub(super) fn typed<'a>(params: Params<'a>, types: &[Type]) -> Vec<(&'a (dyn ToSql + Sync), Type)> {
     let params = params.iter().copied();
     params.zip(types.iter().cloned()).collect()
 }

@@ -18,7 +18,6 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
-use tokio_postgres::config::TargetSessionAttrs;
 
 /// How often a connection that stands is looked for while none can be added.
 const ANOTHER_LOOK: Duration = Duration::from_millis(2);
@@ -197,7 +196,7 @@ impl managed::Manager for Manager {
 }
 
 /// Opens the pool; connections are made when they are needed, and only to a server that
-/// takes writes: what a standby answers may be of yesterday.
+/// takes writes.
 pub(super) fn open(options: PoolOptions) -> Result<Pool, StoreError> {
     let settings = format!(
         "-c statement_timeout={} -c lock_timeout={} -c idle_in_transaction_session_timeout={}",
@@ -205,7 +204,7 @@ pub(super) fn open(options: PoolOptions) -> Result<Pool, StoreError> {
         options.lock_timeout.as_millis(),
         options.statement_timeout.as_millis(),
     );
-    let database = options.url.map(|config| {
+    let database = options.url.that_writes().map(|config| {
         // PgBouncer refuses a session's options: the timeouts are those of the role then.
         if options.prepared_statements == PreparedStatements::Named {
             config.options(match config.get_options() {
@@ -216,9 +215,7 @@ pub(super) fn open(options: PoolOptions) -> Result<Pool, StoreError> {
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(options.connect_timeout);
         }
-        config
-            .application_name("countersign")
-            .target_session_attrs(TargetSessionAttrs::ReadWrite);
+        config.application_name("countersign");
     });
     let unnamed = match options.prepared_statements {
         PreparedStatements::Named => None,
