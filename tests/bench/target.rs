@@ -86,8 +86,8 @@ async fn no_secret_goes_to_where_tls_was_asked_for() {
     ];
     for (url, more) in cases {
         let words = target(place.path(), &url, SOMEBODY, "a-secret");
-        let words: Vec<_> = words.iter().map(String::as_str).chain(more.iter().copied());
-        let words: Vec<_> = words.chain(["--only", "echo", "--timeout", "1s"]).collect();
+        let words: Vec<_> = words.iter().map(String::as_str).collect();
+        let words = [&words[..], more, &["--only", "echo", "--timeout", "1s"]].concat();
         let refused = run(place.path(), &words).await;
         let said = text(&refused.stderr);
         assert_eq!(refused.status.code(), Some(64), "{url} {more:?}: {said}");
@@ -260,8 +260,8 @@ async fn an_interrupted_bench_revokes_what_it_had_opened_and_opens_no_more() {
     let words = [&words[..], &["--subject", &subject]].concat();
     let mut child = bench(place.path(), &words).spawn().unwrap();
     let count = async |of: &str| -> i64 {
-        let counted = at.sql.query_one(&format!("SELECT count(*) FROM {of}"), &[]);
-        counted.await.unwrap().get(0)
+        let counted = format!("SELECT count(*) FROM {of}");
+        at.sql.query_one(&counted, &[]).await.unwrap().get(0)
     };
     while count("auth.refresh_session").await == 0 {
         assert!(child.try_wait().unwrap().is_none(), "it ended by itself");

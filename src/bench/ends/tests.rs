@@ -66,8 +66,8 @@ async fn what_fails_is_tried_once_more_and_keeps_nobody_from_the_rest() {
     let left = end(&wire, 2, things(&sessions, &["good", "bad", "fine"]), LONG).await;
     let left = left.unwrap();
     assert_eq!((left.sessions, left.tokens), (1, 1), "{left}");
-    let asked = asked.lock().unwrap();
     for id in &sessions {
+        let asked = asked.lock().unwrap();
         let times = asked.iter().filter(|one| *one == id).count();
         let wanted = if [never, at_last].contains(id) { 2 } else { 1 };
         assert_eq!(times, wanted, "{id}");
@@ -111,7 +111,8 @@ async fn a_session_that_a_row_could_not_revoke_is_left_for_the_end() {
     })
     .await;
     let opened = Opened::default();
-    [good, bad].map(|id| opened.add(id));
+    opened.add(good);
+    opened.add(bad);
     let wire = wire(&target).await;
     let mut crew = Callers(vec![Revokes::new(&wire, 0, opened.clone())]);
     let tally = crew.run(Load::Closed(LONG), &Stop::default()).await;

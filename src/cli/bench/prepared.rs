@@ -18,7 +18,7 @@ use crate::{
         writers::Subjects,
     },
     cli::{exit::Exit, failure::Failure},
-    domain::keys::KeyId,
+    domain::{clock, keys::KeyId},
     proto::v1::{IssueTokenRequest, IssueTokenResponse, RevokeTokenRequest, RevokeTokenResponse},
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
@@ -170,8 +170,8 @@ impl Preparation {
         request: &IssueTokenRequest,
         counted: Option<&Progress>,
     ) -> Result<Issued, Failure> {
-        let begun = AtomicUsize::new(0);
-        let worker = async |caller: usize| {
+        let begun = &AtomicUsize::new(0);
+        let worker = |caller| async move {
             let mut line = self.authority.line(caller, path::ISSUE);
             let mut own = Vec::new();
             while !self.stop.asked() && begun.fetch_add(1, Ordering::Relaxed) < PREPARED {
@@ -255,7 +255,7 @@ impl Lease<'_> {
     /// Replaces them where one would die in the next row, which lasts so long.
     pub(super) async fn lasts(&self, time: Duration) -> Result<(), Failure> {
         let expiry = *self.expiry();
-        if expiry.is_none_or(|expiry| SystemTime::now() + time + MARGIN < expiry) {
+        if expiry.is_none_or(|expiry| SystemTime::from(clock::now()) + time + MARGIN < expiry) {
             return Ok(());
         }
         self.of
