@@ -7,7 +7,10 @@ use crate::{
         server::{Deployment, first_key},
     },
 };
-use countersign::proto::v1::{self, Role};
+use countersign::{
+    proto::v1::{self, Role},
+    store::{DatabaseUrl, connect::connect},
+};
 use futures_util::future::join_all;
 use std::{
     fs,
@@ -61,7 +64,7 @@ impl Bouncer {
             "[databases]\n* = host=127.0.0.1 port={}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
              listen_port = {port}\nunix_socket_dir =\nauth_type = scram-sha-256\n\
              auth_file = {}\npool_mode = transaction\ndefault_pool_size = 2\n\
-             server_login_retry = 1\n",
+             server_login_retry = 1\nserver_round_robin = 1\n",
             at.database.config().get_ports()[0],
             users.display(),
         );
@@ -250,8 +253,16 @@ async fn commands_find_nothing_of_the_ones_before_in_their_session() {
     let keys = place.path().join("keys");
     write_keys(&keys, &first_key());
     let keys = keys.to_str().unwrap();
-    // More often than there are sessions.
-    for _ in 0..3 {
+    // Each transaction has another session than the one before it.
+    for url in [&serving, &owner] {
+        let url = DatabaseUrl::parse(url).unwrap();
+        let (one, other) = (connect(&url).await.unwrap(), connect(&url).await.unwrap());
+        for statement in ["BEGIN", "COMMIT"] {
+            one.batch_execute(statement).await.unwrap();
+            other.batch_execute(statement).await.unwrap();
+        }
+    }
+    for _ in 0..4 {
         let url = [("COUNTERSIGN_DATABASE_URL", serving.as_str())];
         let run = countersign(&["keys", "check", "--file", keys], &url, "").await;
         assert_eq!(run.code, 0, "{}", run.stderr);
