@@ -292,8 +292,7 @@ impl Bound {
     }
 }
 
-/// The configured database; every file that belongs to it can be read.
-/// Where the database is, with files that can be used.
+/// The configured database; every file that belongs to it can be used.
 pub(crate) fn database(config: &Config) -> Result<DatabaseUrl, AppError> {
     let settings = &config.database;
     let files = DatabaseFiles {

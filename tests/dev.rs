@@ -1,6 +1,14 @@
 //! `countersign dev` and `countersign serve`, as processes.
 
 use crate::support::dev::Dev;
+use countersign::{
+    cli::postgres::{Cluster, ClusterOptions, home_for},
+    store::{
+        DatabaseUrl,
+        connect::connect,
+        migrate::{MigrateOptions, migrate, set_password},
+    },
+};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::{
@@ -26,7 +34,7 @@ fn text(bytes: &[u8]) -> String {
 
 /// Whether a PostgreSQL runs on the private home of a data directory.
 fn postgres_runs(data_dir: &Path) -> bool {
-    let home = countersign::cli::postgres::home_for(&data_dir.join("postgres")).unwrap();
+    let home = home_for(&data_dir.join("postgres")).unwrap();
     let Ok(pid) = fs::read_to_string(home.join("data/postmaster.pid")) else {
         return false;
     };
@@ -195,4 +203,40 @@ fn a_key_file_that_is_open_to_the_world_is_refused() {
         "{}",
         text(&output.stderr)
     );
+}
+
+#[tokio::test]
+async fn dev_on_a_cluster_of_others_leaves_their_servers_their_role() {
+    let place = tempfile::tempdir().unwrap();
+    let binaries = crate::postgres::binaries().await;
+    let home = home_for(&place.path().join("theirs")).unwrap();
+    let cluster = Cluster::start(&binaries, ClusterOptions::new(home).setting("fsync", "off"))
+        .await
+        .unwrap();
+    let owner: tokio_postgres::Config = cluster.superuser_url().parse().unwrap();
+    let (theirs, password) = ("countersign_server", "only-for-this-test");
+    migrate(&owner, &MigrateOptions::default(), |_| {})
+        .await
+        .unwrap();
+    set_password(&owner, theirs, password).await.unwrap();
+    let superuser = connect(&DatabaseUrl::parse(&cluster.superuser_url()).unwrap())
+        .await
+        .unwrap();
+    superuser
+        .execute("CREATE DATABASE mine", &[])
+        .await
+        .unwrap();
+
+    let own = cluster.superuser_url();
+    let own = format!("{}/mine", own.strip_suffix("/postgres").unwrap());
+    let dev = Dev::start_with(&place.path().join("dev"), &["--database-url", &own]).await;
+    let used = dev.description()["database_url"].clone();
+    assert!(
+        used.as_str().unwrap().contains("countersign_dev:"),
+        "{used}"
+    );
+    let url = cluster.url_for(theirs, password, "postgres");
+    let let_in = connect(&DatabaseUrl::parse(&url).unwrap()).await;
+    assert!(let_in.is_ok(), "{:?}", let_in.err());
+    assert!(dev.stop().await.success);
 }

@@ -63,6 +63,48 @@ async fn new_ids_come_from_the_gaps_when_the_identity_nears_its_end() {
     }
 }
 
+#[tokio::test]
+async fn ids_are_searched_past_all_that_are_taken() {
+    let at = Deployment::start().await;
+    let issuer = at.client(&[countersign::proto::v1::Role::Issuer]).await;
+    let subject = at.user().await;
+    // As many rows of others as a search looks at in one go, and the identity at its end.
+    at.sql
+        .batch_execute(
+            "INSERT INTO auth.refresh_session (id, user_id, expires_at) OVERRIDING SYSTEM VALUE
+             SELECT n, (SELECT min(id) FROM auth.\"user\"), now() FROM generate_series(1, 100000) n;
+             SELECT setval('auth.refresh_session_id_seq', 2146483647)",
+        )
+        .await
+        .unwrap();
+    for _ in 0..3 {
+        let login = issuer.open(&subject).await;
+        assert!(issuer.active(&login.access_token).await);
+    }
+    let found = "SELECT count(*) FROM auth.refresh_session WHERE id IN (100001, 100002)";
+    let found: i64 = at.sql.query_one(found, &[]).await.unwrap().get(0);
+    assert_eq!(
+        found, 2,
+        "the first took the identity's last, the others these"
+    );
+}
+
+/// Where a search found none, the next one begins behind it, and goes round.
+#[tokio::test]
+async fn the_cursor_of_freed_ids_is_passed_on_and_goes_round() {
+    let at = Deployment::start().await;
+    let client = at.database.serving_client().await;
+    let statement = statements::ALL.iter().find(|one| one.name == "ids/pass_on");
+    let statement = statement.unwrap().text;
+    let place = "SELECT next_id FROM countersign.id_cursor WHERE table_name = 'auth.user'";
+    for expected in [401_i64, 801, 1, 401] {
+        let moved = client.execute(statement, &[&"auth.user", &400_i64, &1_000_i64]);
+        assert_eq!(moved.await.unwrap(), 1);
+        let found: i64 = client.query_one(place, &[]).await.unwrap().get(0);
+        assert_eq!(found, expected);
+    }
+}
+
 /// COMMIT travels right behind them, before anybody counts their rows.
 #[tokio::test]
 async fn a_step_and_an_opening_do_the_whole_or_fail() {

@@ -10,7 +10,7 @@ WITH c AS MATERIALIZED (
     ORDER BY n
     LIMIT $2::bigint
 ), last AS (
-    SELECT CASE WHEN count(*) = $2 THEN max(n) ELSE least(c.next_id + 99999, $1) END AS n
+    SELECT CASE WHEN count(free.n) = $2 THEN max(n) ELSE least(c.next_id + 99999, $1) END AS n
     FROM c LEFT JOIN free ON true
     GROUP BY c.next_id
 ), moved AS (

@@ -44,7 +44,8 @@ table_standing AS (
     LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = r.schema
     LEFT JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = r.name
 ),
--- The sequences behind the integer ids: owned by the column, or named by its default.
+-- The sequences behind the integer ids, owned by the column or named by its default; and
+-- those that any other column of a row of ours is filled from.
 right_on_sequence AS (
     SELECT r.ord, r.who, q.oid,
            -- Before the table stands, by the name that it will have.
@@ -64,6 +65,15 @@ right_on_sequence AS (
     LEFT JOIN pg_catalog.pg_class q ON q.oid = p.sequence AND q.relkind = 'S'
     LEFT JOIN pg_catalog.pg_namespace qn ON qn.oid = q.relnamespace
     WHERE r.schema = 'auth' AND (q.oid IS NOT NULL OR r.oid IS NULL)
+    UNION ALL
+    SELECT r.ord, r.who, q.oid, format('%I.%I', qn.nspname, q.relname)
+    FROM table_standing r
+    JOIN pg_catalog.pg_attrdef d ON d.adrelid = r.oid
+    JOIN pg_catalog.pg_depend p ON p.classid = 'pg_catalog.pg_attrdef'::regclass AND p.objid = d.oid
+         AND p.refclassid = 'pg_catalog.pg_class'::regclass
+    JOIN pg_catalog.pg_class q ON q.oid = p.refobjid AND q.relkind = 'S'
+    JOIN pg_catalog.pg_namespace qn ON qn.oid = q.relnamespace
+    WHERE 'INSERT' = ANY (r.privileges)
 ),
 statement (step, ord, object, text) AS (
     SELECT 1, 0, $1, format('CREATE ROLE %I LOGIN', $1)
@@ -99,10 +109,11 @@ statement (step, ord, object, text) AS (
     WHERE updatable IS NOT NULL
       AND (excess OR NOT COALESCE(pg_catalog.has_column_privilege(who, oid, updatable, 'UPDATE'), false))
     UNION ALL
-    SELECT 8, ord, object, format('GRANT USAGE, SELECT ON SEQUENCE %s TO %I', object, $1)
+    SELECT 8, min(ord), object, format('GRANT USAGE, SELECT ON SEQUENCE %s TO %I', object, $1)
     FROM right_on_sequence
     WHERE NOT COALESCE(pg_catalog.has_sequence_privilege(who, oid, 'USAGE')
                        AND pg_catalog.has_sequence_privilege(who, oid, 'SELECT'), false)
+    GROUP BY object
     UNION ALL
     SELECT 9, 0, p.proname || '(text[])', format('GRANT EXECUTE ON FUNCTION public.%I(text[]) TO %I', p.proname, $1)
     FROM serving s

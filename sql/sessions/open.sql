@@ -1,8 +1,9 @@
 -- sessions.open
 -- Session and first ledger row of each login, and a repeated request id freed from
 -- the grant that was found to hold it. $9: explicit ids, or NULL to take the
--- identity's next. $10: the sessions of those grants, or NULL. COMMIT may travel behind it
--- unseen, so it does the whole or fails: by a division by zero.
+-- identity's next, whose sequence is looked for once and not for each login. $10: the sessions
+-- of those grants, or NULL. COMMIT may travel behind it unseen, so it does the whole or fails:
+-- by a division by zero.
 WITH i AS MATERIALIZED (
     SELECT *
     FROM unnest(
@@ -22,7 +23,8 @@ WITH i AS MATERIALIZED (
         (id, jti, user_id, created_at, last_used_at, expires_at, user_agent, ip_address)
     OVERRIDING SYSTEM VALUE
     SELECT
-        coalesce(i.id, nextval(pg_get_serial_sequence('auth.refresh_session', 'id'))::int),
+        coalesce(i.id, nextval(
+            (SELECT pg_get_serial_sequence('auth.refresh_session', 'id')::regclass))::int),
         i.session_id, n.user_id, i.at, i.at, i.expires_at, i.user_agent, i.ip_address
     FROM i
     JOIN countersign.account n ON n.subject = i.subject AND n.subject = ANY ($3::uuid[])

@@ -4,7 +4,6 @@
 -- access tokens whose commit is in doubt (NULL: none).
 SELECT
     i.ord,
-    transaction_timestamp(),
     clock_timestamp(),
     a.not_before,
     a.purged_to,

@@ -11,6 +11,7 @@ use crate::domain::{
     instruments::DPOP_REMEMBERED,
     introspection::Finding,
     refusal::Refusal,
+    tokens::Token,
 };
 use std::{
     collections::HashMap,
@@ -118,8 +119,14 @@ impl Authority {
             .then(|| rules.fresh_nonce(&self.ring.load(), clock::now()))
     }
 
-    /// Judges the proof that a resource server received with this token.
-    pub(super) fn judge(&self, token: &str, presented: &Presentation) -> Result<Judged, Fault> {
+    /// Judges the proof that a resource server received with this token, which was read: a
+    /// stranger makes up tokens and proofs for nothing, and a signature is dear to verify.
+    pub(super) fn judge(
+        &self,
+        _read: &Token,
+        token: &str,
+        presented: &Presentation,
+    ) -> Result<Judged, Fault> {
         let expected = Expected {
             method: &presented.method,
             uris: std::slice::from_ref(&presented.uri),

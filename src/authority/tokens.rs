@@ -284,13 +284,13 @@ impl Authority {
         token: &str,
         presented: Option<&Presentation>,
     ) -> Result<Finding, Failure> {
-        let proof = presented.map(|presented| self.judge(token, presented));
-        let Some(token) = self.read(token) else {
+        let Some(read) = self.read(token) else {
             return Ok(Finding::Inactive);
         };
+        let proof = presented.map(|presented| self.judge(&read, token, presented));
         let question = Arc::new(Question {
             claim: call.claim.clone(),
-            token,
+            token: read,
             proof: proof.clone(),
         });
         let answer = self.store.introspect(question, call.arrived).await;

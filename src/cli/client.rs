@@ -23,7 +23,8 @@ pub enum ClientCommand {
     /// client's id; --client-id names the caller, as everywhere.
     #[command(after_long_help = "\
 Examples:
-  countersign client create --name login --role issuer --scope orders.read \\\n    --audience https://orders.example
+  countersign client create --name login --role issuer --scope orders.read \\\n    --audience https://orders.example --default-audience https://orders.example
+  countersign client create --name orders --role introspector --audience https://orders.example
   countersign client create --name edge --access-token-ttl 5m --json")]
     Create(Box<CreateArgs>),
     /// Show a client

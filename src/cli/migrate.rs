@@ -65,8 +65,11 @@ impl DatabaseArgs {
         let configuration = |message: String| Failure::new(Exit::BadInput, message);
         let variable = std::env::var("COUNTERSIGN_DATABASE_URL").ok();
         let text = match (&self.database_url_file, variable) {
+            // Not the path: somebody may have put the URL itself there.
             (Some(path), _) => std::fs::read_to_string(path).map_err(|error| {
-                configuration(format!("--database-url-file {}: {error}", path.display()))
+                configuration(format!(
+                    "--database-url-file: the file that it names cannot be read: {error}"
+                ))
             })?,
             (None, Some(url)) => url,
             (None, None) => {
@@ -146,5 +149,27 @@ impl From<MigrateError> for Failure {
             MigrateError::Busy { .. } | MigrateError::Failed { .. } => Exit::Refused,
         };
         Self::with_causes(exit, &error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_in_the_place_of_its_file_is_not_told() {
+        let args = DatabaseArgs {
+            database_url_file: Some("postgres://u:hunter2@h/d".into()),
+            database_ca_file: None,
+            database_certificate_file: None,
+            database_key_file: None,
+            database_password_file: None,
+        };
+        let Err(Failure::Command { exit, message }) = args.read() else {
+            panic!("it is read");
+        };
+        assert_eq!(exit, Exit::BadInput);
+        assert!(message.starts_with("--database-url-file: "), "{message}");
+        assert!(!message.contains("hunter2"), "{message}");
     }
 }

@@ -153,6 +153,7 @@ async fn dispatch(command: Command, options: &CallOptions) -> Result<Exit, Failu
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{Config, Flags};
     use clap::CommandFactory as _;
 
     fn refused(line: &str) -> bool {
@@ -184,6 +185,25 @@ mod tests {
             }
         }
         walk(&Cli::command(), "countersign");
+    }
+
+    #[test]
+    fn no_command_stumbles_over_a_variable_of_another() {
+        fn collect(command: &clap::Command, found: &mut Vec<String>) {
+            let variables = command.get_arguments().filter_map(clap::Arg::get_env);
+            found.extend(variables.map(|name| name.to_str().unwrap().to_owned()));
+            for sub in command.get_subcommands() {
+                collect(sub, found);
+            }
+        }
+        let mut found = Vec::new();
+        collect(&Cli::command(), &mut found);
+        assert!(found.iter().any(|name| name == "COUNTERSIGN_CONFIG"));
+        for name in found {
+            let environment = [(name.clone(), String::new())].into_iter();
+            let refused = Config::load(None, environment, Flags::default()).unwrap_err();
+            assert!(!refused.to_string().contains("no such setting"), "{name}");
+        }
     }
 
     #[test]

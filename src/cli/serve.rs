@@ -92,7 +92,16 @@ pub(super) async fn run(args: ServeArgs) -> Result<(), Failure> {
     let hangup = signal(SignalKind::hangup()).map_err(deaf)?;
     let mut telemetry = Telemetry::start(&config).await?;
     let ring = key_ring(&config)?;
-    let mut bound = app::build(&config, ring, &mut telemetry).await?;
+    let bound = tokio::select! {
+        bound = app::build(&config, ring, &mut telemetry) => Some(bound?),
+        // It may be waiting for the Workload API, and nobody was served yet.
+        () = signals.heard(1) => None,
+    };
+    let Some(mut bound) = bound else {
+        tracing::info!("stopping: before anything was served");
+        telemetry.stop().await;
+        return Ok(());
+    };
     bound.reloading().at(hangup);
     if let Some(path) = args.config {
         let logs = telemetry.logs().clone();

@@ -234,7 +234,7 @@ fn make_room(
     client: &Client,
     defaults: &Defaults,
 ) -> Result<Vec<(Uuid, EndReason)>, Refusal> {
-    let (Some(_), Some(subject)) = (&order.opening, order.subject) else {
+    let (Some(opening), Some(subject)) = (&order.opening, order.subject) else {
         return Ok(Vec::new());
     };
     let mut ends = Vec::new();
@@ -252,7 +252,7 @@ fn make_room(
     let Some(limit) = client.settings.sessions_per_user(defaults) else {
         return Ok(ends);
     };
-    let mut live = live_sessions(situation, client, defaults, &ends);
+    let mut live = live_sessions(opening, situation, client, defaults, &ends);
     let surplus = (live.len() + 1).saturating_sub(limit as usize);
     if surplus > 0 {
         if client.settings.session_limit_policy == SessionLimitPolicy::Refuse {
@@ -268,7 +268,10 @@ fn make_room(
     Ok(ends)
 }
 
+/// The sessions that take room: neither those that end, nor its own, which an attempt has
+/// opened that was committed after all.
 fn live_sessions<'a>(
+    opening: &Opening,
     situation: &'a Situation,
     client: &Client,
     defaults: &Defaults,
@@ -283,6 +286,7 @@ fn live_sessions<'a>(
     situation
         .sessions
         .iter()
+        .filter(|session| session.session_id != opening.refresh.session())
         .filter(|session| !ends.iter().any(|(ending, _)| *ending == session.session_id))
         .filter(|session| {
             let life = Life {

@@ -3,7 +3,7 @@
 //! The variants are sorted by what the caller can do; `grpc/status.rs` gives each
 //! its code and its reason on the wire.
 
-use super::{caller::Role, dpop, identity::Identity};
+use super::{caller::Role, dpop, identity::Identity, terms::told};
 use std::time::Duration;
 use thiserror::Error;
 use uuid::Uuid;
@@ -95,10 +95,10 @@ pub enum Refusal {
     TooManyProofs,
 
     /// Scopes that are not allowed.
-    #[error("scopes that are not allowed: {}", .0.join(" "))]
+    #[error("scopes that are not allowed: {}", told(.0))]
     InvalidScope(Vec<String>),
     /// Audience members that are not allowed.
-    #[error("audience that is not allowed: {}", .0.join(" "))]
+    #[error("audience that is not allowed: {}", told(.0))]
     InvalidTarget(Vec<String>),
 
     /// No such client.

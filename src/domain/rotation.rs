@@ -53,8 +53,6 @@ pub struct Family {
     pub ledger: Option<DateTime<Utc>>,
     /// The newest session id that was purged. `None`: none was.
     pub purged_to: Option<Uuid>,
-    /// The database's clock when the batch arrived there, before any lock.
-    pub asked_at: DateTime<Utc>,
     /// Everything else that decides about life.
     pub standing: Standing,
     /// What the client demands of whoever presents its tokens.
@@ -163,8 +161,8 @@ pub struct Success {
     pub at: DateTime<Utc>,
 }
 
-/// Judges one presented token. `waited` is how long the call waited in the server,
-/// retries included, before the batch that read `family` was sent.
+/// Judges one presented token. `waited` is how long the call waited, retries included, until
+/// `family` had been read.
 pub fn decide(presented: &Presented, family: &Family, waited: Duration) -> Decision {
     judge(presented, family, waited).unwrap_or_else(Decision::Refuse)
 }
@@ -199,7 +197,8 @@ fn judge(presented: &Presented, family: &Family, waited: Duration) -> Result<Dec
         scopes: &grant.scopes,
     })?;
 
-    let within_grace = |superseded_at| age(family.asked_at, superseded_at, waited) < family.grace;
+    let within_grace =
+        |superseded_at| age(family.standing.now, superseded_at, waited) < family.grace;
     match session.version - counter {
         0 => success(presented, family, grant, session).map(Decision::Rotate),
         1 if within_grace(session.life.last_used_at) => {
@@ -237,11 +236,12 @@ fn ended(grant: &Grant) -> Refusal {
     }
 }
 
-/// How long ago the token was superseded when the call arrived; never negative,
-/// though clocks and statements overlap.
-fn age(asked_at: DateTime<Utc>, superseded_at: DateTime<Utc>, waited: Duration) -> Duration {
+/// How long ago the token was superseded when the call arrived; never negative, though clocks
+/// and statements overlap. Never too long either: whatever held the call up since then, also on
+/// its way to the database and there, is in `waited`.
+fn age(now: DateTime<Utc>, superseded_at: DateTime<Utc>, waited: Duration) -> Duration {
     let waited = TimeDelta::from_std(waited).unwrap_or(TimeDelta::MAX);
-    (asked_at - superseded_at)
+    (now - superseded_at)
         .checked_sub(&waited)
         .and_then(|age| age.to_std().ok())
         .unwrap_or_default()

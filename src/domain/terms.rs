@@ -196,6 +196,28 @@ impl<K> fmt::Debug for Terms<K> {
     }
 }
 
+/// The terms that one error names, at most, and how long they may be together: errors travel
+/// in headers, of which some clients take 8 KiB in all.
+const TOLD: usize = 10;
+const TOLD_BYTES: usize = 1_024;
+
+/// A list as an error names it: whole terms, as many as it has room for, and how many more
+/// there are.
+pub fn told(terms: &[String]) -> String {
+    let mut room = TOLD_BYTES;
+    let fits = |term: &&String| {
+        let left = room.checked_sub(term.len() + 1);
+        room = left.unwrap_or_default();
+        left.is_some()
+    };
+    let named = terms.iter().take(TOLD).take_while(fits).count();
+    let text = terms[..named].join(" ");
+    match terms.len() - named {
+        0 => text,
+        more => format!("{text} and {more} more"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -240,6 +262,26 @@ mod tests {
         ] {
             assert!(Audience::parse(list(&[bad]), 9).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn an_error_names_whole_terms_and_counts_the_rest() {
+        let many = |count: usize, length: usize| vec!["x".repeat(length); count];
+        assert_eq!(told(&list(&["a", "b"])), "a b");
+        assert_eq!(told(&many(10, 1)), ["x"; 10].join(" "));
+        assert_eq!(told(&many(12, 1)), "x x x x x x x x x x and 2 more");
+        let long = "x".repeat(limits::SCOPE_CHARS);
+        let named = [long.as_str(); 7].join(" ");
+        assert_eq!(
+            told(&many(64, limits::SCOPE_CHARS)),
+            format!("{named} and 57 more")
+        );
+        // The longest of all has room, so that one is always named.
+        let long = "x".repeat(limits::AUDIENCE_CHARS);
+        assert_eq!(
+            told(&many(3, limits::AUDIENCE_CHARS)),
+            format!("{long} and 2 more")
+        );
     }
 
     #[test]

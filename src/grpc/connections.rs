@@ -93,9 +93,15 @@ fn age(max_age: Duration, turn: u32) -> Duration {
 
 fn http2(connections: Connections, streams: Streams) -> http2::Builder<Streams> {
     let mut http2 = http2::Builder::new(streams);
+    // Where more streams than this were given up before they were taken in, h2 ends the whole
+    // connection, and with it the calls of others: 20, unless told, and through a proxy they are
+    // strangers'. As many as may be open take no more room than those do, and only until the
+    // connection's next turn.
+    let given_up = usize::try_from(connections.max_concurrent_streams).unwrap_or(usize::MAX);
     http2
         .timer(TokioTimer::new())
         .max_concurrent_streams(connections.max_concurrent_streams)
+        .max_pending_accept_reset_streams(given_up)
         .initial_stream_window_size(super::STREAM_WINDOW_BYTES)
         .initial_connection_window_size(super::CONNECTION_WINDOW_BYTES)
         .max_header_list_size(connections.max_metadata_bytes)

@@ -63,13 +63,13 @@ const BRIEF: [&str; 6] = [
 ];
 
 const ADMIN: Access = Access::AnyOf(&[Role::Admin]);
+const INTROSPECTOR: Access = Access::AnyOf(&[Role::Introspector]);
+const ADMIN_OR_ISSUER: Access = Access::AnyOf(&[Role::Admin, Role::Issuer]);
+
 /// An error of this method is answered by a denial, for its caller would take one for a yes.
 pub(super) fn denies_errors(path: &str) -> bool {
     path == sidecar::PATH
 }
-
-const INTROSPECTOR: Access = Access::AnyOf(&[Role::Introspector]);
-const ADMIN_OR_ISSUER: Access = Access::AnyOf(&[Role::Admin, Role::Issuer]);
 
 macro_rules! methods {
     ($($path:literal $access:expr, $deadline:ident, $class:ident;)+) => {

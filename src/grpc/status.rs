@@ -129,14 +129,22 @@ fn of_store(call: Uuid, error: &StoreError) -> Status {
     Status::with_error_details(code, message, details)
 }
 
-/// The status of a message with malformed fields, each named.
-pub(super) fn of_fields(reason_name: &'static str, violations: Vec<FieldViolation>) -> Status {
+/// The status of a message with malformed fields, each named, and `more` that are not.
+pub(super) fn of_fields(
+    reason_name: &'static str,
+    violations: Vec<FieldViolation>,
+    more: usize,
+) -> Status {
     let mut details = reason(reason_name);
-    let message = violations
+    let named = violations
         .iter()
         .map(|violation| format!("{}: {}", violation.field, violation.description))
         .collect::<Vec<_>>()
         .join("; ");
+    let message = match more {
+        0 => named,
+        more => format!("{named}; and {more} more"),
+    };
     details.set_bad_request(violations);
     Status::with_error_details(Code::InvalidArgument, message, details)
 }

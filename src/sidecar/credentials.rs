@@ -30,7 +30,7 @@ pub enum Problem {
     Authorization,
     /// A token in the query, where logs keep it (RFC 9700 section 4.3.2).
     Query,
-    /// The scheme `DPoP` with no proof, or more than one.
+    /// The scheme `DPoP` with no proof, or more than one beside whatever else.
     Proofs,
 }
 
@@ -55,13 +55,19 @@ pub(super) fn read<'a>(headers: &Headers<'a>, path: &str) -> Credentials<'a> {
     if parameters.any(|(name, _)| name.eq_ignore_ascii_case("access_token")) {
         return Credentials::Malformed(Problem::Query);
     }
+    // Where Envoy sends no list of headers it joins several by commas, which neither a proof nor
+    // a token has.
+    let mut proofs = headers.all("dpop");
+    let proof = proofs.next();
+    if proofs.next().is_some() || proof.is_some_and(|proof| proof.contains(&b',')) {
+        return Credentials::Malformed(Problem::Proofs);
+    }
     let mut values = headers.all("authorization");
     let value = match (values.next(), values.next()) {
         (None, _) => return Credentials::None,
         (Some(_), Some(_)) => return Credentials::Malformed(Problem::SeveralAuthorizations),
         (Some(value), None) => value,
     };
-    // Where Envoy sends no list of headers it joins several by commas, which no token has.
     if value.contains(&b',') {
         return Credentials::Malformed(Problem::SeveralAuthorizations);
     }
@@ -74,14 +80,8 @@ pub(super) fn read<'a>(headers: &Headers<'a>, path: &str) -> Credentials<'a> {
     if !scheme.eq_ignore_ascii_case("dpop") {
         return Credentials::Malformed(Problem::Authorization);
     }
-    let mut proofs = headers.all("dpop");
-    let proof = match (proofs.next(), proofs.next()) {
-        (Some(proof), None) if proof.len() <= DPOP_PROOF_CHARS && !proof.contains(&b',') => {
-            std::str::from_utf8(proof).ok()
-        }
-        _ => None,
-    };
-    match proof {
+    let proof = proof.filter(|proof| proof.len() <= DPOP_PROOF_CHARS);
+    match proof.and_then(|proof| std::str::from_utf8(proof).ok()) {
         Some(proof) => Credentials::Dpop { token, proof },
         None => Credentials::Malformed(Problem::Proofs),
     }
@@ -118,6 +118,8 @@ mod tests {
         };
         assert_eq!(found, expected);
         assert_eq!(of(&[("dpop", "p")], "/"), Credentials::None);
+        let found = of(&[("authorization", "Bearer t"), ("dpop", "p")], "/");
+        assert_eq!(found, Credentials::Bearer("t"));
     }
 
     #[test]
@@ -159,6 +161,18 @@ mod tests {
                 "/",
                 Proofs,
             ),
+            (
+                vec![("authorization", "Bearer t"), ("dpop", "p"), ("DPoP", "q")],
+                "/",
+                Proofs,
+            ),
+            (
+                vec![("authorization", "Bearer t"), ("dpop", "p,q")],
+                "/",
+                Proofs,
+            ),
+            (vec![("dpop", "p"), ("dpop", "p")], "/", Proofs),
+            (vec![("dpop", "p,q")], "/", Proofs),
         ] {
             assert_eq!(
                 of(&headers, path),

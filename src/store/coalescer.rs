@@ -33,7 +33,6 @@ use queue::{Queue, Shed};
 use std::{
     fmt,
     future::Future,
-    pin::pin,
     sync::{Arc, Weak},
     time::{Duration, Instant},
 };
@@ -329,8 +328,8 @@ where
                 in_doubt: waiting.in_doubt,
             })
             .collect();
-        // Where it stands it stays: what a batch does is not small.
-        let answers = pin!((self.run)(jobs));
+        // Apart from this task, which tokio copies more than once: what a batch does is not small.
+        let answers = Box::pin((self.run)(jobs));
         match &self.spans {
             None => answers.await,
             Some(spans) => {
@@ -384,8 +383,9 @@ where
         tokio::spawn(async move {
             tokio::time::sleep(pause).await;
             gathering.line.queue.put_back(waiting);
-            if let Some(place) = gathering.line.place() {
-                gathering.depart(place).await;
+            match gathering.line.place() {
+                Some(place) => gathering.depart(place).await,
+                None => gathering.line.crowded.notify_one(),
             }
         });
     }

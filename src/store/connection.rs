@@ -7,14 +7,12 @@
 use super::{
     error::StoreError,
     pool::{Object, Pool},
+    prepared::Prepared,
     statements::{self, Statement},
 };
-use deadpool_postgres::ClientWrapper;
 use futures_util::future::try_join_all;
 use std::{
-    pin::{Pin, pin},
     sync::atomic::{AtomicBool, Ordering},
-    task::Poll,
     time::Instant,
 };
 use tokio_postgres::{
@@ -58,7 +56,7 @@ impl Connection {
         })
     }
 
-    fn client(&self) -> Result<&ClientWrapper, StoreError> {
+    fn client(&self) -> Result<&Prepared, StoreError> {
         let client = self.object.as_deref();
         client.ok_or(StoreError::Unavailable(None))
     }
@@ -100,21 +98,28 @@ impl Connection {
     /// preparation gets between them. Free but for the first time, which is one flight, too:
     /// a new connection to a distant database may not cost a call its deadline.
     pub(super) async fn prepare(&self, statements: &[Statement]) -> Result<(), StoreError> {
-        if self.pool.unnamed().is_none() {
-            try_join_all(statements.iter().map(|one| self.prepared(*one))).await?;
+        if self.pool.unnamed().is_some() {
+            return Ok(());
+        }
+        let client = self.client()?;
+        let mut unknown = Vec::new();
+        for statement in statements {
+            if client.get(*statement).is_none() {
+                unknown.push(self.prepared(*statement));
+            }
+        }
+        if !unknown.is_empty() {
+            try_join_all(unknown).await?;
         }
         Ok(())
     }
 
     async fn prepared(&self, statement: Statement) -> Result<PreparedStatement, StoreError> {
         let client = self.client()?;
-        let preparing = client.prepare_cached(statement.text);
-        let mut preparing = pin!(preparing);
-        // Known already, as nearly always, it is there at once and nothing was sent.
-        if let Poll::Ready(prepared) = poll_once(preparing.as_mut()).await {
-            return Ok(prepared?);
+        match client.get(statement) {
+            Some(prepared) => Ok(prepared),
+            None => Ok(self.answered(statement, client.prepare(statement)).await?),
         }
-        Ok(self.answered(statement, preparing).await?)
     }
 
     /// Runs a statement and returns its rows.
@@ -213,6 +218,11 @@ impl Connection {
         Ok(value)
     }
 
+    /// Ends a transaction without a trace. Whoever goes on is in none.
+    pub(super) async fn roll_back(&self) -> Result<(), StoreError> {
+        Ok(self.run(statements::ROLLBACK).await?)
+    }
+
     /// Gives up a transaction. A connection that cannot even do that is closed,
     /// which does it too.
     pub(super) async fn abandon(self) {
@@ -248,14 +258,9 @@ fn in_doubt(error: StoreError) -> StoreError {
 }
 
 /// Each parameter with its type.
-fn typed<'a>(params: Params<'a>, types: &[Type]) -> Vec<(&'a (dyn ToSql + Sync), Type)> {
+pub(super) fn typed<'a>(params: Params<'a>, types: &[Type]) -> Vec<(&'a (dyn ToSql + Sync), Type)> {
     let params = params.iter().copied();
     params.zip(types.iter().cloned()).collect()
-}
-
-/// Polls a future once.
-async fn poll_once<F: Future>(mut future: Pin<&mut F>) -> Poll<F::Output> {
-    std::future::poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await
 }
 
 /// Runs `work` and then commits, or abandons the transaction that `work` began.

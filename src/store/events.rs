@@ -1,6 +1,12 @@
 //! The one choke point of every ending and every administrative change.
 
-use super::{connection::Connection, error::StoreError, expect, statements};
+use super::{
+    connection::{Connection, typed},
+    error::StoreError,
+    expect,
+    parameters::types_of,
+    statements,
+};
 use crate::domain::event::Event;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
@@ -18,16 +24,19 @@ pub(super) async fn record(connection: &Connection, events: &[Event]) -> Result<
     expect(statements::EVENTS_RECORD, changed, events.len())
 }
 
-/// The same on a connection that is not the pool's.
+/// The same on a connection that is not the pool's, by an unnamed statement.
 pub(super) async fn record_on(
     client: &tokio_postgres::Client,
     events: &[Event],
 ) -> Result<(), StoreError> {
     let columns = Columns::of(events);
+    let statement = statements::EVENTS_RECORD;
+    let types = types_of(statement.text).unwrap_or_default();
+    let params = columns.params();
     let changed = client
-        .execute(statements::EVENTS_RECORD.text, &columns.params())
+        .execute_typed(statement.text, &typed(&params, &types))
         .await?;
-    expect(statements::EVENTS_RECORD, changed, events.len())
+    expect(statement, changed, events.len())
 }
 
 /// The columns of the statement's arrays.

@@ -5,7 +5,8 @@ use crate::domain::event::{Event, EventKind, Origin};
 use chrono::{DateTime, Utc};
 
 /// Cuts off every token and session that exists, and returns the moment up to which.
-/// Needs the rights of the role that migrates.
+/// Needs the rights of the role that migrates. By unnamed statements, so that it also works
+/// through `PgBouncer`.
 pub async fn fence(url: &DatabaseUrl) -> Result<DateTime<Utc>, StoreError> {
     let client = connect::connect(url).await?;
     client.batch_execute(statements::BEGIN.text).await?;
@@ -14,7 +15,7 @@ pub async fn fence(url: &DatabaseUrl) -> Result<DateTime<Utc>, StoreError> {
         .await?;
     client.batch_execute(statements::SEARCH.text).await?;
     let statement = statements::AUTHORITY_FENCE;
-    let row = client.query_one(statement.text, &[]).await?;
+    let row = client.query_typed_one(statement.text, &[]).await?;
     let not_before = Columns::of(&row, statement.name).take()?;
     let origin = Origin {
         actor: None,

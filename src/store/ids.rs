@@ -6,7 +6,7 @@
 
 use super::{
     columns::Columns,
-    connection::Connection,
+    connection::{Connection, Params},
     error::StoreError,
     instruments::IdInstruments,
     statements::{self, Statement},
@@ -17,8 +17,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 const RESERVE: i32 = 1_000_000;
 /// The last id that our rows take.
 const LAST: i32 = i32::MAX - RESERVE;
-/// How many windows of 100,000 ids one call searches.
-const WINDOWS: usize = 20;
+/// How many ids a statement looks at.
+const WINDOW: i64 = 100_000;
+/// How many of these windows one call searches.
+const WINDOWS: i64 = 20;
 
 /// Where new ids come from, in this process.
 #[derive(Debug, Default)]
@@ -38,7 +40,7 @@ impl Identities {
     ) -> Result<Vec<Option<i32>>, StoreError> {
         choose(
             connection,
-            statements::IDS_ALLOCATE_SESSIONS,
+            ("auth.refresh_session", statements::IDS_ALLOCATE_SESSIONS),
             &self.sessions_from_gaps,
             count,
         )
@@ -53,7 +55,7 @@ impl Identities {
     ) -> Result<Vec<Option<i32>>, StoreError> {
         choose(
             connection,
-            statements::IDS_ALLOCATE_USERS,
+            ("auth.user", statements::IDS_ALLOCATE_USERS),
             &self.users_from_gaps,
             count,
         )
@@ -106,7 +108,7 @@ impl Identities {
 
 async fn choose(
     connection: &Connection,
-    statement: Statement,
+    (table, statement): (&str, Statement),
     from_gaps: &AtomicBool,
     count: usize,
 ) -> Result<Vec<Option<i32>>, StoreError> {
@@ -126,5 +128,11 @@ async fn choose(
             return Ok(ids);
         }
     }
+    // With the batch, the cursor would go back to where it was, and every further call would
+    // search the same ids. Nothing else of the batch was to stand.
+    connection.roll_back().await?;
+    let searched = WINDOW * WINDOWS;
+    let params: Params<'_> = &[&table, &searched, &i64::from(LAST)];
+    connection.execute(statements::IDS_PASS_ON, params).await?;
     Err(StoreError::IdsExhausted(None))
 }

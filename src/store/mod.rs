@@ -22,6 +22,7 @@ mod instruments;
 pub mod migrate;
 pub mod parameters;
 mod pool;
+mod prepared;
 mod proofs;
 mod purge;
 pub mod readiness;
@@ -203,11 +204,14 @@ impl Store {
         &self,
         identities: &[Identity],
     ) -> Result<Vec<(Identity, Uuid)>, StoreError> {
-        let found = async {
-            let connection = Connection::take(&self.pool).await?;
-            directory::clients_of(&connection, identities).await
-        };
-        self.pool.breaker().guard(found).await
+        // A caller whose deadline passes would leave a connection that still waits for the
+        // answer, and the pool hands out first what came back last.
+        let (pool, identities) = (self.pool.clone(), identities.to_vec());
+        self.spawned(async move {
+            let connection = Connection::take(&pool).await?;
+            directory::clients_of(&connection, &identities).await
+        })
+        .await
     }
 
     /// Issues one token, with or without a session.

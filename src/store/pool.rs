@@ -6,6 +6,7 @@ use super::{
     error::StoreError,
     instruments::PoolInstruments,
     parameters::ParameterTypes,
+    prepared::Prepared,
     url::DatabaseUrl,
 };
 use deadpool::{
@@ -17,7 +18,6 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
-use tokio_postgres::config::TargetSessionAttrs;
 
 /// How often a connection that stands is looked for while none can be added.
 const ANOTHER_LOOK: Duration = Duration::from_millis(2);
@@ -158,10 +158,10 @@ pub(super) struct Manager {
 pub(super) type Object = managed::Object<Manager>;
 
 impl managed::Manager for Manager {
-    type Type = ClientWrapper;
+    type Type = Prepared;
     type Error = ConnectError;
 
-    async fn create(&self) -> Result<ClientWrapper, ConnectError> {
+    async fn create(&self) -> Result<Prepared, ConnectError> {
         let refused = || self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         if refused().is_some_and(|at| at.elapsed() < RESPITE) {
             return Err(ConnectError::Again);
@@ -169,7 +169,7 @@ impl managed::Manager for Manager {
         match connect::open(&self.database).await {
             Ok((client, task)) => {
                 *refused() = None;
-                Ok(ClientWrapper::new(client, task))
+                Ok(Prepared::on(ClientWrapper::new(client, task)))
             }
             Err(error) => {
                 if error.spares_others() {
@@ -182,13 +182,13 @@ impl managed::Manager for Manager {
 
     async fn recycle(
         &self,
-        client: &mut ClientWrapper,
+        connection: &mut Prepared,
         metrics: &Metrics,
     ) -> RecycleResult<ConnectError> {
         if metrics.created < self.breaker.renewed() {
             return Err(RecycleError::message("it is from before an outage"));
         }
-        if client.is_closed() {
+        if connection.is_closed() {
             return Err(RecycleError::message("the connection ended"));
         }
         Ok(())
@@ -196,7 +196,7 @@ impl managed::Manager for Manager {
 }
 
 /// Opens the pool; connections are made when they are needed, and only to a server that
-/// takes writes: what a standby answers may be of yesterday.
+/// takes writes.
 pub(super) fn open(options: PoolOptions) -> Result<Pool, StoreError> {
     let settings = format!(
         "-c statement_timeout={} -c lock_timeout={} -c idle_in_transaction_session_timeout={}",
@@ -204,7 +204,7 @@ pub(super) fn open(options: PoolOptions) -> Result<Pool, StoreError> {
         options.lock_timeout.as_millis(),
         options.statement_timeout.as_millis(),
     );
-    let database = options.url.map(|config| {
+    let database = options.url.that_writes().map(|config| {
         // PgBouncer refuses a session's options: the timeouts are those of the role then.
         if options.prepared_statements == PreparedStatements::Named {
             config.options(match config.get_options() {
@@ -215,9 +215,7 @@ pub(super) fn open(options: PoolOptions) -> Result<Pool, StoreError> {
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(options.connect_timeout);
         }
-        config
-            .application_name("countersign")
-            .target_session_attrs(TargetSessionAttrs::ReadWrite);
+        config.application_name("countersign");
     });
     let unnamed = match options.prepared_statements {
         PreparedStatements::Named => None,

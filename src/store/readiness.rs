@@ -47,7 +47,7 @@ pub enum RefusedKind {
     Durability,
 }
 
-/// Examines a database over a connection of its own.
+/// Examines a database over a connection of its own, to the server that calls would go to.
 pub async fn examine(url: &DatabaseUrl, allow_asynchronous_commit: bool) -> Verdict {
     match try_examine(url, allow_asynchronous_commit).await {
         Ok(verdict) => verdict,
@@ -59,7 +59,7 @@ async fn try_examine(
     url: &DatabaseUrl,
     allow_asynchronous_commit: bool,
 ) -> Result<Verdict, tokio_postgres::Error> {
-    let mut client = match connect::connect(url).await {
+    let mut client = match connect::connect(url.that_writes()).await {
         Ok(client) => client,
         Err(error) => return Ok(not_connected(&error)),
     };

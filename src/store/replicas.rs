@@ -11,7 +11,10 @@ use super::{
 use crate::domain::keys::KeyId;
 use chrono::{DateTime, Utc};
 use std::time::Duration;
-use tokio_postgres::Row;
+use tokio_postgres::{
+    Row,
+    types::{ToSql, Type},
+};
 use uuid::Uuid;
 
 /// How long after its last sign of life a server is not counted any more.
@@ -98,13 +101,15 @@ fn read_uses(rows: &[Row]) -> Result<Vec<KeyUse>, StoreError> {
 }
 
 /// The servers that run, and what lives under each key, for a command with database rights.
+/// By unnamed statements, so that it also works through `PgBouncer`.
 pub async fn look(url: &DatabaseUrl) -> Result<(Vec<Replica>, Vec<KeyUse>), StoreError> {
     let client = connect::connect(url).await?;
     client.batch_execute(statements::BEGIN.text).await?;
     // It goes through everything that lives.
     client.batch_execute(statements::SEARCH.text).await?;
     let statement = statements::REPLICAS_LIVE;
-    let rows = client.query(statement.text, &[&millis(SILENCE)]).await?;
+    let silence: [(&(dyn ToSql + Sync), Type); 1] = [(&millis(SILENCE), Type::INT8)];
+    let rows = client.query_typed(statement.text, &silence).await?;
     let mut replicas = Vec::new();
     for row in &rows {
         let mut columns = Columns::of(row, statement.name);
@@ -117,7 +122,7 @@ pub async fn look(url: &DatabaseUrl) -> Result<(Vec<Replica>, Vec<KeyUse>), Stor
         });
     }
     let statement = statements::KEYS_COUNT;
-    let uses = read_uses(&client.query(statement.text, &[]).await?)?;
+    let uses = read_uses(&client.query_typed(statement.text, &[]).await?)?;
     client.batch_execute(statements::ROLLBACK.text).await?;
     Ok((replicas, uses))
 }

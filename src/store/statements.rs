@@ -7,13 +7,24 @@ pub struct Statement {
     pub name: &'static str,
     /// What is sent.
     pub text: &'static str,
+    /// Its place among all of them.
+    pub(super) place: usize,
 }
 
 macro_rules! statements {
     ($($name:ident = $file:literal;)+) => {
+        /// Counts them.
+        #[expect(
+            non_camel_case_types,
+            clippy::upper_case_acronyms,
+            reason = "each is called as its statement"
+        )]
+        enum Place { $($name),+ }
+
         $(pub(super) const $name: Statement = Statement {
             name: $file,
             text: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/sql/", $file, ".sql")),
+            place: Place::$name as usize,
         };)+
 
         /// All of them, for the tests that prepare and explain each.
@@ -76,6 +87,7 @@ statements! {
     USERS_CUT_OFF = "users/cut_off";
     IDS_ALLOCATE_SESSIONS = "ids/allocate_sessions";
     IDS_ALLOCATE_USERS = "ids/allocate_users";
+    IDS_PASS_ON = "ids/pass_on";
     IDS_HEADROOM = "ids/headroom";
     PURGE_LOOK_AT_FAMILIES = "purge/look_at_families";
     PURGE_LOCK_SESSIONS = "purge/lock_sessions";

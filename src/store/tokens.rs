@@ -15,7 +15,7 @@ use crate::domain::{
     tokens::AccessDigest,
 };
 use chrono::{DateTime, Utc};
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 use uuid::Uuid;
 
 /// A new access token.
@@ -213,21 +213,35 @@ pub(super) fn user_standing(columns: &mut Columns<'_>) -> Result<Option<UserStan
     Ok(known.then_some(standing))
 }
 
-/// Revokes access tokens of ours; returns those that were not revoked before.
+/// What came of revoking an access token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Marking {
+    /// It is revoked from now on.
+    Now,
+    /// It was revoked before.
+    Before,
+    /// Another transaction holds it: nothing was done.
+    Held,
+}
+
+/// Revokes access tokens of ours; returns those that there are.
 pub(super) async fn revoke(
     connection: &Connection,
     digests: &[&[u8]],
-) -> Result<Vec<AccessDigest>, StoreError> {
+) -> Result<HashMap<AccessDigest, Marking>, StoreError> {
     let statement = statements::TOKENS_REVOKE;
     let rows = connection.query(statement, &[&digests]).await?;
     rows.iter()
         .map(|row| {
             let mut columns = Columns::of(row, statement.name);
             let digest: &[u8] = columns.take()?;
-            digest
-                .try_into()
-                .map(AccessDigest)
-                .map_err(|_| columns.corrupt())
+            let digest = digest.try_into().map_err(|_| columns.corrupt())?;
+            let marking = match (columns.take()?, columns.take()?) {
+                (false, _) => Marking::Held,
+                (true, true) => Marking::Now,
+                (true, false) => Marking::Before,
+            };
+            Ok((AccessDigest(digest), marking))
         })
         .collect()
 }

@@ -59,6 +59,12 @@ pub enum InvalidUrl {
     /// There is no default for it.
     #[error("names no host")]
     NoHost,
+    /// No name or address has such a character, but a password may have it.
+    #[error(
+        "names a host that no name or address can be: is every `@`, `/`, `?` and `:` of the \
+         password percent-encoded (`@` is %40)?"
+    )]
+    Host,
     /// A parameter has a value that makes no sense.
     #[error("has a value of `{0}` that makes no sense")]
     Value(&'static str),
@@ -108,6 +114,9 @@ impl DatabaseUrl {
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
             return Err(InvalidUrl::NoHost);
         }
+        if !config.get_hosts().iter().all(can_be) {
+            return Err(InvalidUrl::Host);
+        }
         config.target_session_attrs(target(&parameters, &config)?);
         sockets(&parameters, &mut config)?;
         Ok(Self {
@@ -123,6 +132,13 @@ impl DatabaseUrl {
         other.config.user(role).password(password);
         other.password_file = None;
         other
+    }
+
+    /// The same database, where it takes writes: what a standby answers may be of yesterday.
+    pub(super) fn that_writes(&self) -> Self {
+        self.map(|config| {
+            config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+        })
     }
 
     /// The same database, with connections of other properties.
@@ -236,6 +252,17 @@ impl From<&Config> for DatabaseUrl {
 impl From<&DatabaseUrl> for DatabaseUrl {
     fn from(url: &DatabaseUrl) -> Self {
         url.clone()
+    }
+}
+
+/// Whether a name or an address can be so. What cannot may be of a password that was not
+/// percent-encoded, and hosts are printed and looked up.
+fn can_be(host: &Host) -> bool {
+    match host {
+        Host::Tcp(host) => host
+            .chars()
+            .all(|one| one.is_alphanumeric() || matches!(one, '.' | '-' | '_' | ':' | '%')),
+        Host::Unix(_) => true,
     }
 }
 

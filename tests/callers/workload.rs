@@ -3,10 +3,12 @@
 use super::{DOMAIN, proved_by, taken_for};
 use crate::support::{
     certificates::{Authority, dns, uri},
+    process::Process,
     server::Deployment,
 };
 use futures_util::{StreamExt as _, stream::BoxStream};
 use http::{Request, Response};
+use nix::sys::signal::Signal;
 use std::{
     convert::Infallible,
     future::Ready,
@@ -146,4 +148,18 @@ async fn the_servers_identity_comes_from_the_agent_and_changes_with_it() {
     }
     assert!(changed, "the server has taken the new identity over");
     assert_ne!(holder(&first, LOGIN).await, Some(Ok(login.id)));
+}
+
+#[tokio::test]
+async fn a_signal_ends_a_server_that_waits_for_the_agent() {
+    let at = Deployment::start().await;
+    let home = tempfile::TempDir::new().unwrap();
+    let api = format!("\"unix://{}\"", home.path().join("nobody.sock").display());
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let mut server = Process::begin(&at, &[("tls.workload_api", &api)]);
+        server.says("asking the Workload API").await;
+        server.signal(signal);
+        assert_eq!(server.exit_code().await, 0, "{}", server.log());
+        server.says("stopping: before anything was served").await;
+    }
 }

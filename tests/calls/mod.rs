@@ -1,6 +1,7 @@
 //! The calls, through the real door, on the real database.
 
 mod cutting;
+mod held;
 mod introspection;
 mod issuing;
 mod premises;

@@ -8,6 +8,8 @@ use crate::support::{certificates::Authority, fresh_database};
 use countersign::store::{
     DatabaseFiles, DatabaseUrl,
     connect::{self, ConnectError},
+    migrate::{MigrateOptions, migrate},
+    readiness::{self, Verdict},
 };
 use secured::{BY_CERTIFICATE, Secured};
 use std::{
@@ -247,5 +249,23 @@ async fn of_several_servers_the_one_that_takes_writes_is_found() {
             }
             (found, _) => panic!("{hosts:?} {query}: {:?}", found.err()),
         }
+    }
+
+    // A server is ready with the one that its calls will go to, whatever the URL says.
+    let options = MigrateOptions {
+        serving_role: role.clone(),
+        ..MigrateOptions::default()
+    };
+    let owner = database.config();
+    migrate(&owner, &options, |_| {}).await.unwrap();
+    let examine = async |hosts: &[u16]| {
+        let url = url(hosts, "?target_session_attrs=any");
+        readiness::examine(&url, true).await
+    };
+    let found = examine(&[reads, writes]).await;
+    assert!(matches!(found, Verdict::Ready), "{found:?}");
+    match examine(&[reads]).await {
+        Verdict::Waiting(why) => assert_eq!(why, "the database is a read-only standby"),
+        found => panic!("{found:?}"),
     }
 }

@@ -1,7 +1,16 @@
 //! Behind `PgBouncer` in transaction mode: every transaction may have another session.
 
-use crate::support::{process::Process, server::Deployment};
-use countersign::proto::v1::{self, Role};
+use crate::{
+    cli::binary::countersign,
+    support::{
+        process::{Process, write_keys},
+        server::{Deployment, first_key},
+    },
+};
+use countersign::{
+    proto::v1::{self, Role},
+    store::{DatabaseUrl, connect::connect},
+};
 use futures_util::future::join_all;
 use std::{
     fs,
@@ -44,12 +53,18 @@ impl Bouncer {
         drop(free);
         let users = place.path().join("users");
         let role = &at.database.serving_role;
-        fs::write(&users, format!("\"{role}\" \"only-for-this-test\"\n")).unwrap();
+        let owner = at.database.config();
+        let known = format!(
+            "\"{role}\" \"only-for-this-test\"\n\"{}\" \"{}\"\n",
+            owner.get_user().unwrap(),
+            String::from_utf8_lossy(owner.get_password().unwrap()),
+        );
+        fs::write(&users, known).unwrap();
         let configuration = format!(
             "[databases]\n* = host=127.0.0.1 port={}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
              listen_port = {port}\nunix_socket_dir =\nauth_type = scram-sha-256\n\
              auth_file = {}\npool_mode = transaction\ndefault_pool_size = 2\n\
-             server_login_retry = 1\n",
+             server_login_retry = 1\nserver_round_robin = 1\n",
             at.database.config().get_ports()[0],
             users.display(),
         );
@@ -58,6 +73,12 @@ impl Bouncer {
         let bouncer = Self { child, place, port };
         bouncer.is_up();
         bouncer
+    }
+
+    /// The URL of a database's server, by way of this.
+    fn instead(&self, at: &Deployment, url: &str) -> String {
+        let direct = format!(":{}/", at.database.config().get_ports()[0]);
+        url.replace(&direct, &format!(":{}/", self.port))
     }
 
     fn run(place: &tempfile::TempDir) -> Child {
@@ -119,10 +140,7 @@ impl Drop for Bouncer {
 async fn everything_works_by_unnamed_statements_and_a_restart_is_got_over() {
     let at = Deployment::start().await;
     let mut bouncer = Bouncer::start(&at);
-    let direct = format!(":{}/", at.database.config().get_ports()[0]);
-    let url = at
-        .serving_url()
-        .replace(&direct, &format!(":{}/", bouncer.port));
+    let url = bouncer.instead(&at, &at.serving_url());
     let server = Process::start(
         &at,
         &[
@@ -223,4 +241,40 @@ async fn everything_works_by_unnamed_statements_and_a_restart_is_got_over() {
         "{}",
         server.log()
     );
+}
+
+#[tokio::test]
+async fn commands_find_nothing_of_the_ones_before_in_their_session() {
+    let at = Deployment::start().await;
+    let bouncer = Bouncer::start(&at);
+    let serving = bouncer.instead(&at, &at.serving_url());
+    let owner = bouncer.instead(&at, &at.database.url());
+    let place = tempfile::tempdir().unwrap();
+    let keys = place.path().join("keys");
+    write_keys(&keys, &first_key());
+    let keys = keys.to_str().unwrap();
+    // Each transaction has another session than the one before it.
+    for url in [&serving, &owner] {
+        let url = DatabaseUrl::parse(url).unwrap();
+        let (one, other) = (connect(&url).await.unwrap(), connect(&url).await.unwrap());
+        for statement in ["BEGIN", "COMMIT"] {
+            one.batch_execute(statement).await.unwrap();
+            other.batch_execute(statement).await.unwrap();
+        }
+    }
+    for _ in 0..4 {
+        let url = [("COUNTERSIGN_DATABASE_URL", serving.as_str())];
+        let run = countersign(&["keys", "check", "--file", keys], &url, "").await;
+        assert_eq!(run.code, 0, "{}", run.stderr);
+        let variables = [
+            ("COUNTERSIGN_DATABASE_URL", serving.as_str()),
+            ("COUNTERSIGN_DATABASE_PREPARED_STATEMENTS", "unnamed"),
+            ("COUNTERSIGN_KEYS_FILE", keys),
+        ];
+        let found = countersign(&["doctor"], &variables, "").await.stdout;
+        assert!(found.contains("ok      servers: 1 run\n"), "{found}");
+        let url = [("COUNTERSIGN_DATABASE_URL", owner.as_str())];
+        let run = countersign(&["fence", "--yes"], &url, "").await;
+        assert_eq!(run.code, 0, "{}", run.stderr);
+    }
 }

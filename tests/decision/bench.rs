@@ -22,6 +22,8 @@ const OTHER: Uuid = Uuid::from_u128(0xc2);
 pub(super) const SUBJECT: Uuid = Uuid::from_u128(0x5b);
 pub(super) const SALT: [u8; 16] = [7; 16];
 pub(super) const SECOND: i64 = 1_000_000;
+/// From when a batch left until it had read.
+const ON_THE_WAY: i64 = 10 * SECOND;
 pub(super) const DAY: i64 = 86_400 * SECOND;
 
 /// Everything that a case does not vary, made once.
@@ -52,7 +54,7 @@ impl Bench {
             .expect("a key file");
         let first = RefreshToken::first(ring.minting(), Uuid::from_u128(0x5e), [9; 20]);
         let asked_at = DateTime::from_timestamp(1_800_000_000, 0).expect("a time");
-        let now = asked_at + micros(10 * SECOND);
+        let now = asked_at + micros(ON_THE_WAY);
         let client = ClientStanding {
             scopes: Scopes::default(),
             idle_timeout: Duration::ZERO,
@@ -90,7 +92,6 @@ impl Bench {
                 grant: None,
                 ledger: None,
                 purged_to: None,
-                asked_at,
                 standing: Standing {
                     now,
                     fence: None,
@@ -206,7 +207,11 @@ impl Bench {
             .expect("the last row always holds");
         self.hits[at] += 1;
         self.cases += 1;
-        let decision = decide(&self.presented, &self.family, duration(case.waited));
+        let decision = decide(
+            &self.presented,
+            &self.family,
+            duration(case.waited + ON_THE_WAY),
+        );
         let found = match &decision {
             Decision::Rotate(_) => Outcome::Rotated,
             Decision::Replay(_) => Outcome::Replayed,

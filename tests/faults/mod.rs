@@ -5,9 +5,12 @@ pub mod proxy;
 pub mod site;
 mod trouble;
 
-use crate::support::{figures, server::Deployment};
+use crate::{
+    resilience::load::Caller,
+    support::{figures, server::Deployment},
+};
 use countersign::verify::{self, Plan, Progress};
-use site::Site;
+use site::{Settings, Site};
 use std::{
     fmt::Write as _,
     sync::{
@@ -59,6 +62,21 @@ async fn every_promise_holds_on_two_servers() {
             "{outcome}\n{report}"
         );
     }
+}
+
+/// What was committed is read again for its answer, with the session among those that count.
+#[tokio::test]
+async fn a_login_whose_answer_was_lost_leaves_itself_room() {
+    let one: Settings<'_> = &[("COUNTERSIGN_SESSIONS_PER_USER", "1")];
+    let site = Site::start(&[one], 0).await;
+    let caller = Caller::new(site.channels(), &site.admin().await).await;
+    let road = &site.servers[0].database;
+    road.lose_commits(500);
+    for _ in 0..20 {
+        let login = caller.open().await.unwrap();
+        assert!(caller.introspect(&login.access_token).await.unwrap());
+    }
+    assert!(road.losses() > 0, "none lost its answer");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

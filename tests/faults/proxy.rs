@@ -28,7 +28,7 @@ pub struct Proxy {
 struct State {
     target: SocketAddr,
     /// Of a thousand commits so many lose their answer and their connection.
-    lost_commits: u64,
+    lost_commits: AtomicU64,
     /// Counts the times at which every connection is cut.
     cut: watch::Sender<u64>,
     losses: AtomicU64,
@@ -55,7 +55,7 @@ impl Proxy {
         let address = listener.local_addr().unwrap();
         let state = Arc::new(State {
             target,
-            lost_commits,
+            lost_commits: AtomicU64::new(lost_commits),
             cut: watch::Sender::new(0),
             losses: AtomicU64::new(0),
             pace: watch::Sender::default(),
@@ -77,6 +77,12 @@ impl Proxy {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// From now on so many of a thousand commits lose their answer.
+    pub fn lose_commits(&self, of_a_thousand: u64) {
+        let lost = &self.state.lost_commits;
+        lost.store(of_a_thousand, Ordering::Relaxed);
     }
 
     /// Cuts every connection.
@@ -135,7 +141,7 @@ async fn forward(mut near: TcpStream, state: Arc<State>) {
                 let Ok(length @ 1..) = read else { return };
                 let sent = &up[..length];
                 loses = sent.windows(COMMIT.len()).any(|text| text == COMMIT)
-                    && fastrand::u64(..1000) < state.lost_commits;
+                    && fastrand::u64(..1000) < state.lost_commits.load(Ordering::Relaxed);
                 if !passes(&mut pace, &mut cut, number, true).await {
                     return;
                 }

@@ -30,8 +30,8 @@ fn setting<'t>(text: &'t str, sections: &BTreeSet<&str>) -> Option<&'t str> {
 fn metric(text: &str) -> Option<&str> {
     let name = text.split(['{', ' ', '[']).next().unwrap_or_default();
     let tail = name.strip_prefix("countersign_")?;
-    // The role that serves is called so.
-    (!tail.is_empty() && tail != "server").then_some(name)
+    // The roles that serve, of servers and of `dev`, are called so.
+    (!tail.is_empty() && !["server", "dev"].contains(&tail)).then_some(name)
 }
 
 #[test]
@@ -94,6 +94,7 @@ fn a_setting_and_a_metric_are_told_from_other_words() {
             Some("countersign_calls_total"),
         ),
         ("countersign_server", None),
+        ("countersign_dev", None),
         ("countersign.calls", None),
     ] {
         assert_eq!(metric(text), name, "{text}");

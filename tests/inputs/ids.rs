@@ -2,6 +2,8 @@
 
 use super::{UUIDS, huge, named, revoke};
 use crate::support::server::{Deployment, answer, settings};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use chrono::{DateTime, Utc};
 use countersign::proto::v1::{self, Role, revoke_session_request::Target};
 
 #[tokio::test]
@@ -143,4 +145,34 @@ async fn bad_ids_and_pages_are_named_and_nothing_is_written() {
         );
     }
     assert_eq!(at.counts().await, before);
+}
+
+/// A place in the list that no server gave, though it has the form of one.
+fn made_up(micros: i64) -> String {
+    let place = [&micros.to_be_bytes()[..], &[7; 16]].concat();
+    URL_SAFE_NO_PAD.encode(place)
+}
+
+#[tokio::test]
+async fn a_made_up_place_in_the_list_of_sessions_is_one_or_is_refused() {
+    let at = Deployment::start().await;
+    let issuer = at.client(&[Role::Issuer]).await;
+    let subject = at.user().await;
+    let list = async |micros: i64| {
+        let request = issuer.request(v1::ListSessionsRequest {
+            subject: subject.clone(),
+            page_token: made_up(micros),
+            ..Default::default()
+        });
+        answer(issuer.tokens().list_sessions(request).await)
+    };
+    let latest = DateTime::<Utc>::MAX_UTC.timestamp_micros();
+    for good in [0, 1, latest] {
+        assert!(list(good).await.unwrap().sessions.is_empty(), "{good}");
+    }
+    // PostgreSQL knows no time before 4713 BC, chrono does.
+    let earliest = DateTime::<Utc>::MIN_UTC.timestamp_micros();
+    for bad in [-1, earliest, i64::MIN, i64::MAX] {
+        named(&list(bad).await.unwrap_err(), "page_token");
+    }
 }

@@ -5,6 +5,7 @@ mod ids;
 mod issuing;
 mod messages;
 mod settings;
+mod sizes;
 mod tokens;
 
 use crate::support::server::{Caller, Refused, answer};

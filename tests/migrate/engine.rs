@@ -110,6 +110,49 @@ async fn a_dry_run_writes_nothing_and_its_text_does_what_migrating_does() {
 }
 
 #[tokio::test]
+async fn rights_are_given_before_what_may_take_long_and_each_is_told_once() {
+    let database = fresh_database().await;
+    let client = database.client().await;
+    run(&client, super::kept::TABLES).await;
+    for (taken, made_first) in [
+        (
+            "DROP INDEX auth.refresh_tokens_parent_idx",
+            "migration 0001",
+        ),
+        (
+            "DROP INDEX auth.refresh_tokens_parent_idx; DROP TABLE public.oauth_access_tokens",
+            "make what is missing",
+        ),
+    ] {
+        run(&client, taken).await;
+        let plan = migrate::dry_run(&database.config(), &options(&database))
+            .await
+            .expect("a dry run");
+        let mut told = Vec::new();
+        let progress = |line: &str| told.push(line.to_owned());
+        migrate::migrate(&database.config(), &options(&database), progress)
+            .await
+            .expect("a migration");
+
+        let place = |words: &str| told.iter().position(|line| line.starts_with(words));
+        let first = place(made_first);
+        let granted = place("GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE public.oauth_access");
+        let built = place("build the index auth.refresh_tokens_parent_idx");
+        assert!(first.is_some() && first < granted, "{told:?}");
+        assert!(granted < built, "{told:?}");
+        // A right is told by its statement alone.
+        let planned = plan.iter().map(|step| {
+            let right = step.title.starts_with("run `");
+            if right { &step.sql } else { &step.title }
+        });
+        let planned: Vec<_> = planned
+            .filter(|title| *title != "create the schema countersign")
+            .collect();
+        assert_eq!(planned, told.iter().collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test]
 async fn two_migrations_at_once_both_succeed() {
     let database = fresh_database().await;
     run(&database.client().await, super::kept::TABLES).await;

@@ -1,14 +1,17 @@
 //! The role that serves has what it needs and no more.
 
-use countersign::store::{
-    catalog::Extent,
-    connect::connect,
-    migrate::{self, MigrateError, SchemaState, schema_state},
+use countersign::{
+    proto::v1::{self, Role},
+    store::{
+        catalog::Extent,
+        connect::connect,
+        migrate::{self, MigrateError, SchemaState, schema_state},
+    },
 };
 use tokio_postgres::error::SqlState;
 
 use super::{check, migrated, options, run, text, try_migrate};
-use crate::support::fresh_database;
+use crate::support::{fresh_database, server::Deployment};
 
 #[tokio::test]
 async fn the_serving_role_changes_no_schema_and_no_event() {
@@ -83,6 +86,30 @@ async fn the_serving_role_does_what_serving_needs() {
         "{enable_seqscan=off,jit=off,plan_cache_mode=force_generic_plan,statement_timeout=5000,\
          lock_timeout=2000,idle_in_transaction_session_timeout=5000}"
     );
+}
+
+#[tokio::test]
+async fn a_column_of_others_that_a_sequence_fills_stops_no_issuing() {
+    let at = Deployment::start().await;
+    run(
+        &at.sql,
+        "ALTER TABLE auth.refresh_session ADD COLUMN seq bigserial;
+         ALTER TABLE public.oauth_access_tokens ADD COLUMN seq bigserial,
+             ADD COLUMN shared bigint DEFAULT nextval('auth.refresh_session_seq_seq')",
+    )
+    .await;
+    let role = &at.database.serving_role;
+    let expected = [
+        "auth.refresh_session_seq_seq",
+        "public.oauth_access_tokens_seq_seq",
+    ]
+    .map(|sequence| format!("GRANT USAGE, SELECT ON SEQUENCE {sequence} TO {role}"));
+    assert_eq!(migrated(&at.database).await.granted, expected);
+    let caller = at.client(&[Role::Issuer]).await;
+    caller.open(&at.user().await).await;
+    let alone = caller.issue(v1::IssueTokenRequest::default()).await;
+    assert!(alone.is_ok(), "{alone:?}");
+    assert!(!migrated(&at.database).await.changed());
 }
 
 #[tokio::test]

@@ -160,6 +160,13 @@ async fn what_is_wrong_in_the_database_is_named_with_its_cure() {
         .await;
     patient.finds("servers", "ok", "1 run").await;
 
+    // What it could not look at is no good news.
+    let blind = format!("REVOKE SELECT ON countersign.replica FROM {role}");
+    at.sql.batch_execute(&blind).await.unwrap();
+    patient.finds("keys", "trouble", "SQLSTATE 42501").await;
+    let sees = format!("GRANT SELECT ON countersign.replica TO {role}");
+    at.sql.batch_execute(&sees).await.unwrap();
+
     let less = format!("REVOKE DELETE ON countersign.session_grant FROM {role}");
     at.sql.batch_execute(&less).await.unwrap();
     patient

@@ -3,6 +3,7 @@
 mod aging;
 mod doctor;
 mod ending;
+mod hanging_up;
 mod health;
 mod lost_keys;
 mod metrics;

@@ -113,6 +113,7 @@ pub const TABLE: &[(&str, &[P])] = &[
     ("users/cut_off", &[OneSubject, NULL]),
     ("ids/allocate_sessions", &[One("2146483647"), Count]),
     ("ids/allocate_users", &[One("2146483647"), Count]),
+    ("ids/pass_on", &[One("'auth.user'"), One("2000000"), One("2146483647")]),
     ("ids/headroom", &[]),
     ("authority/read", &[]),
     ("purge/look_at_families", &[LONG_AGO, MARGIN, DAY]),

@@ -3,7 +3,7 @@
 
 mod clock;
 mod failover;
-mod load;
+pub mod load;
 mod overload;
 mod taking_over;
 

@@ -29,7 +29,7 @@ use tonic::{Code, Request, client::Grpc};
 use tonic_prost::ProstCodec;
 
 /// What Envoy asks of a request with these headers.
-fn about(headers: &[(&str, &str)]) -> AttributeContext {
+pub(super) fn about(headers: &[(&str, &str)]) -> AttributeContext {
     let pair = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
     let http = HttpRequest {
         method: "GET".into(),
@@ -47,7 +47,7 @@ fn about(headers: &[(&str, &str)]) -> AttributeContext {
 }
 
 /// The status of an answer, and itself if it lets the request through.
-fn read(answer: CheckResponse) -> (i32, Option<OkHttpResponse>) {
+pub(super) fn read(answer: CheckResponse) -> (i32, Option<OkHttpResponse>) {
     let code = Code::from(answer.status.unwrap().code);
     match answer.http_response.unwrap() {
         HttpResponse::OkResponse(ok) => {

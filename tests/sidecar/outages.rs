@@ -1,13 +1,22 @@
 //! Without a database, and without us: nobody gets in, nothing hangs, and it passes.
 
-use super::gateway::{Gateway, change, secured};
+use super::{
+    direct::{about, read},
+    gateway::{Gateway, change, secured},
+};
 use crate::{
     faults::site::Site,
-    support::server::{AUDIENCE, Caller, Deployment, settings},
+    support::{
+        certificates::{Authority, Pair, dns, uri},
+        server::{AUDIENCE, Caller, Deployment, settings},
+    },
 };
 use countersign::proto::v1::{
     self, Role, directory_service_client::DirectoryServiceClient,
     token_authority_service_client::TokenAuthorityServiceClient,
+};
+use envoy_types::pb::envoy::service::auth::v3::{
+    CheckRequest, authorization_client::AuthorizationClient,
 };
 use std::{
     sync::{
@@ -16,6 +25,7 @@ use std::{
     },
     time::{Duration, Instant},
 };
+use tempfile::TempDir;
 use tonic::{Request, metadata::MetadataValue, transport::Channel};
 
 /// How long it may take until it has passed, on a busy machine.
@@ -153,56 +163,114 @@ async fn tonic_ready(channel: &Channel) -> Result<(), tonic::Status> {
     }
 }
 
-/// A certificate proves Envoy: no secret, and the same answers.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn envoy_proves_itself_by_a_certificate() {
-    use crate::support::certificates::{Authority, dns, uri};
-    let place = tempfile::tempdir().unwrap();
-    let authority = Authority::new("spiffe://example.org");
-    let server = authority.sign(&[dns("localhost"), uri("spiffe://example.org/countersign")]);
-    let client = authority.sign(&[uri("spiffe://example.org/envoy")]);
-    let file = |name: &str, text: &str| {
-        let path = place.path().join(name);
-        std::fs::write(&path, text).unwrap();
-        path.to_str().unwrap().to_owned()
-    };
-    let ca = file("ca.crt", &authority.pem);
-    let (own, key) = (
-        file("own.crt", &server.certificate),
-        file("own.key", &server.key),
-    );
-    let (envoys, envoys_key) = (
-        file("tls.crt", &client.certificate),
-        file("tls.key", &client.key),
-    );
-    let mut at = Deployment::start_with(1, SETTINGS).await;
-    let port = at
-        .another(&[
+/// A server with TLS, and the client that is Envoy, proved by a certificate alone.
+struct Secured {
+    at: Deployment,
+    port: u16,
+    authority: Authority,
+    envoy: Pair,
+    files: TempDir,
+}
+
+impl Secured {
+    async fn start(settings_over: &[(&str, &str)]) -> Self {
+        let files = TempDir::new().unwrap();
+        let authority = Authority::new("spiffe://example.org");
+        let server = authority.sign(&[dns("localhost"), uri("spiffe://example.org/countersign")]);
+        let envoy = authority.sign(&[uri("spiffe://example.org/envoy")]);
+        for (name, text) in [
+            ("ca.crt", &authority.pem),
+            ("own.crt", &server.certificate),
+            ("own.key", &server.key),
+            ("tls.crt", &envoy.certificate),
+            ("tls.key", &envoy.key),
+        ] {
+            std::fs::write(files.path().join(name), text).unwrap();
+        }
+        let mut at = Deployment::start_with(1, SETTINGS).await;
+        let path = |name| file(&files, name);
+        let (own, key, ca) = (path("own.crt"), path("own.key"), path("ca.crt"));
+        let secured = [
             ("COUNTERSIGN_TLS_CERTIFICATE_FILE", own.as_str()),
             ("COUNTERSIGN_TLS_KEY_FILE", &key),
             ("COUNTERSIGN_TLS_CLIENT_CA_FILE", &ca),
             ("COUNTERSIGN_TLS_CLIENT_CERTIFICATES", "required"),
-        ])
+        ];
+        let port = at.another(&[&secured, settings_over].concat()).await;
+        at.client_with(v1::ClientSettings {
+            roles: vec![Role::Introspector.into()],
+            spiffe_ids: vec!["spiffe://example.org/envoy".into()],
+            ..settings()
+        })
         .await;
-    at.client_with(v1::ClientSettings {
-        roles: vec![Role::Introspector.into()],
-        spiffe_ids: vec!["spiffe://example.org/envoy".into()],
-        ..settings()
-    })
-    .await;
-    let mut changes = secured(&envoys, &envoys_key, &ca);
+        Self {
+            at,
+            port,
+            authority,
+            envoy,
+            files,
+        }
+    }
+
+    /// The value of `authorization` of a good request.
+    async fn good(&self) -> String {
+        let issuer = self.at.client(&[Role::Issuer]).await;
+        let token = issuer.issue(v1::IssueTokenRequest::default()).await;
+        format!("Bearer {}", token.unwrap().access_token)
+    }
+}
+
+fn file(files: &TempDir, name: &str) -> String {
+    files.path().join(name).to_str().unwrap().to_owned()
+}
+
+/// A certificate proves Envoy: no secret, and the same answers.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn envoy_proves_itself_by_a_certificate() {
+    let site = Secured::start(&[]).await;
+    let path = |name| file(&site.files, name);
+    let mut changes = secured(&path("tls.crt"), &path("tls.key"), &path("ca.crt"));
     changes.extend([
         change("connect_timeout: 0.2s", "connect_timeout: 5s"),
         change("  timeout: 0.2s", "  timeout: 10s"),
     ]);
-    let target = format!("http://127.0.0.1:{port}");
-    let gateway = Gateway::start(&target, &at.nobody(), &changes).await;
-    let issuer = at.client(&[Role::Issuer]).await;
-    let token = issuer
-        .issue(v1::IssueTokenRequest::default())
-        .await
-        .unwrap();
-    let sent = format!("authorization: Bearer {}", token.access_token);
+    let target = format!("http://127.0.0.1:{}", site.port);
+    let gateway = Gateway::start(&target, &site.at.nobody(), &changes).await;
+    let sent = format!("authorization: {}", site.good().await);
     until(&gateway, &sent, 200).await;
     assert_eq!(gateway.get("/", &[]).await.status, 401);
+}
+
+#[tokio::test]
+async fn to_find_out_whose_certificate_it_is_counts_against_the_time_of_a_check() {
+    let patient = [
+        ("COUNTERSIGN_DATABASE_STATEMENT_TIMEOUT", "50s"),
+        ("COUNTERSIGN_DATABASE_LOCK_TIMEOUT", "50s"),
+    ];
+    let site = Secured::start(&patient).await;
+    let good = site.good().await;
+    let endpoint = site.authority.endpoint(site.port, Some(&site.envoy));
+    let envoy = endpoint.connect().await.unwrap();
+    let check = async || {
+        let attributes = Some(about(&[("authorization", &good)]));
+        let answer = AuthorizationClient::new(envoy.clone())
+            .check(CheckRequest { attributes })
+            .await;
+        read(answer.expect("never an error").into_inner()).0
+    };
+    let mut blocker = site.at.database.client().await;
+    let held = blocker.transaction().await.unwrap();
+    let lock = "LOCK TABLE countersign.client_identity IN ACCESS EXCLUSIVE MODE";
+    held.batch_execute(lock).await.unwrap();
+    let asked = Instant::now();
+    assert_eq!(check().await, 503);
+    let took = asked.elapsed();
+    assert!(
+        took < Duration::from_secs(5),
+        "a tenth of a second: {took:?}"
+    );
+    held.rollback().await.unwrap();
+    while check().await != 200 {
+        assert!(asked.elapsed() < PATIENCE);
+    }
 }

@@ -50,6 +50,18 @@ impl Process {
         at: &Deployment,
         settings: &[(&str, &str)],
     ) -> Self {
+        let mut process = Self::begin_in(place, at, settings);
+        process.says("ready").await;
+        process.address = process.address_of("listening");
+        process
+    }
+
+    /// Starts it, and waits for nothing: it has no address yet.
+    pub fn begin(at: &Deployment, settings: &[(&str, &str)]) -> Self {
+        Self::begin_in(tempfile::tempdir().unwrap(), at, settings)
+    }
+
+    fn begin_in(place: tempfile::TempDir, at: &Deployment, settings: &[(&str, &str)]) -> Self {
         let keys = place.path().join("keys");
         if !keys.exists() {
             write_keys(&keys, &first_key());
@@ -93,16 +105,13 @@ impl Process {
                 log.push('\n');
             }
         });
-        let mut process = Self {
+        Self {
             child,
             log,
             place,
             settings: all,
             address: ([127, 0, 0, 1], 0).into(),
-        };
-        process.says("ready").await;
-        process.address = process.address_of("listening");
-        process
+        }
     }
 
     /// What it has logged.

@@ -31,8 +31,11 @@ use std::{
 };
 use zeroize::Zeroizing;
 
-/// The role that serves.
+/// The role that serves from the private PostgreSQL.
 const SERVING_ROLE: &str = "countersign_server";
+/// The role that serves from another: roles and their passwords are the whole cluster's, and
+/// servers of another of its databases keep theirs.
+const SERVING_ROLE_ELSEWHERE: &str = "countersign_dev";
 
 /// PostgreSQL is found on the machine, or fetched once into the user's cache. What is made
 /// stays in the data directory, so that the next start finds it again. The commands to try
@@ -46,7 +49,8 @@ pub(super) struct DevArgs {
     /// Where everything is kept
     #[arg(long, value_name = "PATH", default_value = ".countersign")]
     data_dir: PathBuf,
-    /// Use this PostgreSQL instead of a private one: its URL, with the rights to migrate
+    /// Use this PostgreSQL instead of a private one: its URL, with the rights to migrate. The
+    /// role `countersign_dev` is made there, and serves
     #[arg(long, value_name = "URL")]
     database_url: Option<String>,
     /// The address to serve on; port 0 picks a free one
@@ -129,20 +133,24 @@ async fn stop(cluster: Option<Cluster>, ended: Result<(), Failure>) -> Result<()
 
 /// Migrates, makes what is missing, and binds.
 async fn serve(args: &DevArgs, owner: &DatabaseUrl) -> Result<(app::Bound, Description), Failure> {
+    let role = match args.database_url {
+        None => SERVING_ROLE,
+        Some(_) => SERVING_ROLE_ELSEWHERE,
+    };
     let options = MigrateOptions {
-        serving_role: SERVING_ROLE.to_owned(),
+        serving_role: role.to_owned(),
         ..MigrateOptions::default()
     };
     migrate::migrate(owner, &options, |line| eprintln!("{line}")).await?;
     let password = files::password(&args.data_dir.join("serving-password"))?;
-    migrate::set_password(owner, SERVING_ROLE, &password).await?;
+    migrate::set_password(owner, role, &password).await?;
     let keys = args.data_dir.join("keys");
     files::make_key_file(&keys)?;
 
     let place = args.data_dir.join("tls");
     let certificates = Certificates::make(&place, args.listen.ip())?;
 
-    let url = owner.as_role(SERVING_ROLE, &password).to_url();
+    let url = owner.as_role(role, &password).to_url();
     let config = config(args, &url, &keys, &certificates)?;
     let mut telemetry = Telemetry::start(&config).await?;
     let bound = app::build(&config, key_ring(&config)?, &mut telemetry).await?;

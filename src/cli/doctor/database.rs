@@ -7,7 +7,7 @@ use crate::{
     config::Config,
     domain::keys::KeyRing,
     store::{
-        self, DatabaseUrl, Replica,
+        self, DatabaseUrl, Replica, StoreError,
         condition::{self, Condition, Reach},
         readiness::{self, Verdict},
     },
@@ -40,20 +40,23 @@ pub(super) async fn look(config: &Config, ring: Option<&KeyRing>) -> Vec<Finding
             return findings;
         }
     };
-    let (replicas, troubles) = match store::look_at_keys(&url).await {
+    let (replicas, told) = match store::look_at_keys(&url).await {
         Ok((replicas, uses)) => {
             let troubles = ring.map(|ring| keys::troubles(ring, &replicas, &uses));
-            (replicas, troubles.unwrap_or_default())
+            let told = running(&replicas, troubles.unwrap_or_default());
+            (replicas, told)
         }
         // Before the first migration there is nothing to look at, which was said.
-        Err(_) => (Vec::new(), Vec::new()),
+        Err(StoreError::NotMigrated(_)) => (Vec::new(), Vec::new()),
+        Err(error) => {
+            let remedy = "which servers run, and what lives under lost keys, is not known: put \
+                          right what stands above, and look again";
+            let told = vec![Finding::trouble("keys", error.causes(), remedy)];
+            (Vec::new(), told)
+        }
     };
     findings.extend(judge(&condition, &replicas, config));
-    findings.extend(troubles.into_iter().map(|trouble| {
-        let remedy =
-            "see `countersign keys check`; the handbook has a page on the rotation of keys";
-        Finding::trouble("keys", trouble, remedy)
-    }));
+    findings.extend(told);
     findings
 }
 
@@ -83,17 +86,27 @@ fn judge(condition: &Condition, replicas: &[Replica], config: &Config) -> Vec<Fi
         clocks(condition, config),
         connections(condition, replicas, config),
     ];
+    let tolerated = condition.tolerated.iter();
+    findings.extend(tolerated.map(|one| Finding::ok("tables", one)));
+    findings
+}
+
+/// The servers that run, and what is wrong with their keys.
+fn running(replicas: &[Replica], troubles: Vec<String>) -> Vec<Finding> {
     let versions: BTreeSet<_> = replicas.iter().map(|one| one.version.as_str()).collect();
-    findings.push(if versions.len() > 1 {
+    let servers = if versions.len() > 1 {
         let versions = Vec::from_iter(versions).join(" and ");
         let remedy = "two versions run side by side during an upgrade, and not for good: end it";
         Finding::advice("servers", format!("{versions} run"), remedy)
     } else {
         Finding::ok("servers", format!("{} run", replicas.len()))
+    };
+    let troubles = troubles.into_iter().map(|trouble| {
+        let remedy =
+            "see `countersign keys check`; the handbook has a page on the rotation of keys";
+        Finding::trouble("keys", trouble, remedy)
     });
-    let tolerated = condition.tolerated.iter();
-    findings.extend(tolerated.map(|one| Finding::ok("tables", one)));
-    findings
+    [servers].into_iter().chain(troubles).collect()
 }
 
 fn version(condition: &Condition) -> Finding {

@@ -148,13 +148,40 @@ pub(super) async fn telemetry(config: &Config) -> Option<Finding> {
     let endpoint = config.telemetry.endpoint.as_deref()?;
     let remedy = "calls go on without it; what it does not get is counted in \
                   countersign_telemetry_dropped_total";
-    let uri: Option<http::Uri> = endpoint.parse().ok();
-    let host = uri.as_ref().and_then(http::Uri::host).unwrap_or_default();
-    let port = uri.as_ref().and_then(http::Uri::port_u16);
-    let place = (host.trim_matches(['[', ']']), port.unwrap_or(4317));
-    Some(match timeout(PATIENCE, TcpStream::connect(place)).await {
-        Ok(Ok(_)) => Finding::ok(what, format!("{host} answers")),
-        Ok(Err(error)) => Finding::advice(what, format!("{host}: {error}"), remedy),
-        Err(_) => Finding::advice(what, format!("{host} is silent"), remedy),
-    })
+    let uri: http::Uri = endpoint.parse().unwrap_or_default();
+    let (host, port) = place_of(&uri);
+    Some(
+        match timeout(PATIENCE, TcpStream::connect((host, port))).await {
+            Ok(Ok(_)) => Finding::ok(what, format!("{host} answers")),
+            Ok(Err(error)) => Finding::advice(what, format!("{host}: {error}"), remedy),
+            Err(_) => Finding::advice(what, format!("{host} is silent"), remedy),
+        },
+    )
+}
+
+/// Where the exporter sends to: without a port to that of the scheme.
+fn place_of(uri: &http::Uri) -> (&str, u16) {
+    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+    let usual = if uri.scheme_str() == Some("https") {
+        443
+    } else {
+        80
+    };
+    (host, uri.port_u16().unwrap_or(usual))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_collector_without_a_port_is_at_that_of_its_scheme() {
+        for (endpoint, place) in [
+            ("http://otel.example", ("otel.example", 80)),
+            ("https://otel.example/v1", ("otel.example", 443)),
+            ("http://[::1]:4317", ("::1", 4317)),
+        ] {
+            assert_eq!(place_of(&endpoint.parse().unwrap()), place, "{endpoint}");
+        }
+    }
 }

@@ -7,6 +7,7 @@ use crate::domain::{
     identity::Identity,
     limits::{self, ClientLimits},
     policy::{ClientSettings, SessionLimitPolicy, User},
+    terms::told,
 };
 use crate::proto::v1;
 use std::time::Duration;
@@ -91,7 +92,7 @@ pub(in crate::grpc) fn settings(
     }
     let beyond = settings.default_audience.beyond(&settings.audience);
     if !beyond.is_empty() {
-        let why = format!("is not within audience: {}", beyond.join(" "));
+        let why = format!("is not within audience: {}", told(&beyond));
         fields.refuse("settings.default_audience", why);
     }
     settings
@@ -106,9 +107,13 @@ pub(in crate::grpc) fn update(
 ) -> impl Fn(ClientSettings) -> ClientSettings + Send + Sync + 'static {
     let new = read(fields, message.unwrap_or_default(), bounds);
     let mut chosen: Vec<Setting> = Vec::new();
-    let paths = mask.unwrap_or_default().paths;
+    let mut paths = mask.unwrap_or_default().paths;
     if paths.is_empty() {
         fields.refuse("update_mask", "names no field");
+    }
+    if paths.len() > SETTINGS.len() {
+        fields.refuse("update_mask", "names more fields than ClientSettings has");
+        paths.clear();
     }
     for path in &paths {
         match SETTINGS.iter().find(|(name, _)| name == path) {
@@ -217,6 +222,10 @@ fn read(fields: &mut Fields, message: v1::ClientSettings, bounds: &ClientBounds)
 }
 
 fn read_roles(fields: &mut Fields, roles: &[i32]) -> Vec<Role> {
+    if roles.len() > Role::ALL.len() {
+        fields.refuse("settings.roles", "are more than there are roles");
+        return Vec::new();
+    }
     let mut read = Vec::with_capacity(roles.len());
     for (at, role) in roles.iter().enumerate() {
         let role = match v1::Role::try_from(*role) {

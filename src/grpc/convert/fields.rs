@@ -11,17 +11,29 @@ use tonic::Status;
 use tonic_types::FieldViolation;
 use uuid::Uuid;
 
+/// The reason of a field that has none of its own.
+const GENERAL: &str = "INVALID_REQUEST";
+/// The violations that one error names, at most, and how long they may be together. They stand
+/// three times in the headers of an error, of which some clients take 8 KiB in all.
+const NAMED: usize = 20;
+const NAMED_BYTES: usize = 1_024;
+
 /// The violations of one message.
 #[derive(Debug, Default)]
 pub(in crate::grpc) struct Fields {
     violations: Vec<FieldViolation>,
-    reasons: Vec<&'static str>,
+    /// How long they are.
+    bytes: usize,
+    /// How many more there are.
+    more: usize,
+    /// The reason of all of them. Reasons that differ make the general one.
+    reason: Option<&'static str>,
 }
 
 impl Fields {
     /// Notes that a field is malformed.
     pub(in crate::grpc) fn refuse(&mut self, field: impl Into<String>, why: impl Into<String>) {
-        self.refuse_as("INVALID_REQUEST", field, why);
+        self.refuse_as(GENERAL, field, why);
     }
 
     fn refuse_as(
@@ -30,20 +42,26 @@ impl Fields {
         field: impl Into<String>,
         why: impl Into<String>,
     ) {
-        self.violations.push(FieldViolation::new(field, why));
-        self.reasons.push(reason);
+        let same = self.reason.is_none_or(|first| first == reason);
+        self.reason = Some(if same { reason } else { GENERAL });
+        let violation = FieldViolation::new(field, why);
+        let bytes = self.bytes + violation.field.len() + violation.description.len();
+        // The first is named in any case.
+        let full = self.violations.len() == NAMED || bytes > NAMED_BYTES;
+        if full && !self.violations.is_empty() {
+            self.more += 1;
+        } else {
+            self.bytes = bytes;
+            self.violations.push(violation);
+        }
     }
 
-    /// The value, if no field was refused. Reasons that differ make the general one.
+    /// The value, if no field was refused.
     pub(in crate::grpc) fn finish<T>(self, value: T) -> Result<T, Status> {
-        let Some(&first) = self.reasons.first() else {
-            return Ok(value);
-        };
-        let same = self.reasons.iter().all(|reason| *reason == first);
-        Err(status::of_fields(
-            if same { first } else { "INVALID_REQUEST" },
-            self.violations,
-        ))
+        match self.reason {
+            None => Ok(value),
+            Some(reason) => Err(status::of_fields(reason, self.violations, self.more)),
+        }
     }
 
     /// A UUID in its 36-character form, or nothing where the field is empty.

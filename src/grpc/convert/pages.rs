@@ -14,10 +14,11 @@ pub(in crate::grpc) fn session_place(fields: &mut Fields, token: &str) -> Option
     }
     let place = decode::<24>(token).and_then(|bytes| {
         let (micros, id) = bytes.split_at(8);
+        let micros = i64::from_be_bytes(micros.try_into().ok()?);
+        // PostgreSQL's time ends after chrono's, and begins later: 4713 BC.
+        let micros = Some(micros).filter(|micros| *micros >= 0)?;
         Some(Place {
-            last_used_at: DateTime::from_timestamp_micros(i64::from_be_bytes(
-                micros.try_into().ok()?,
-            ))?,
+            last_used_at: DateTime::from_timestamp_micros(micros)?,
             session_id: Uuid::from_slice(id).ok()?,
         })
     });

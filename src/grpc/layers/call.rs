@@ -32,6 +32,7 @@ use std::{
     task::{Context, Poll},
     time::{Duration, Instant},
 };
+use tokio::time::timeout_at;
 use tonic::{Code, Status, body::Body};
 use tower::Service;
 
@@ -143,24 +144,25 @@ impl Edge {
         let proved = request.headers().contains_key(DPOP);
         // An unknown method is tonic's to answer: UNIMPLEMENTED.
         let response = if let Some(method) = place.map(|place| &methods::TABLE[place]) {
-            if let Err(status) = self
-                .admit(method, &mut request, arrived, trace.as_ref())
-                .await
-            {
-                status.into_http()
-            } else {
+            let limit = self.deadline(method, request.headers());
+            // One deadline for all of it: to find out who calls may take a query.
+            let answered = async {
+                self.admit(method, &mut request, arrived, trace.as_ref())
+                    .await?;
                 if let (Some(trace), Some(call)) = (&trace, request.extensions().get()) {
                     spans::note(trace, call);
                 }
-                let limit = self.deadline(method, request.headers());
-                let answer = panics::caught(inner.call(request));
-                match limit {
-                    None => answer.await?,
-                    Some(limit) => match tokio::time::timeout(limit, answer).await {
-                        Ok(response) => response?,
-                        Err(_) => status::deadline_exceeded().into_http(),
-                    },
-                }
+                Ok(panics::caught(inner.call(request)).await)
+            };
+            let answered = match limit {
+                None => answered.await,
+                Some(limit) => timeout_at((arrived + limit).into(), answered)
+                    .await
+                    .unwrap_or_else(|_| Err(status::deadline_exceeded())),
+            };
+            match answered {
+                Ok(response) => response?,
+                Err(status) => status.into_http(),
             }
         } else {
             inner.call(request).await?

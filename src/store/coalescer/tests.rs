@@ -1,7 +1,9 @@
 //! The coalescer over a batch function that the test holds the strings of.
 
+mod again;
+
 use super::*;
-use std::sync::Mutex;
+use std::{pin::pin, sync::Mutex};
 use tokio::sync::Notify;
 
 const LIMITS: BatchLimits = BatchLimits {
@@ -215,111 +217,6 @@ async fn a_full_queue_refuses_at_once() {
         drop(call.await);
         database.go.notify_one();
     }
-}
-
-/// A coalescer whose batches fail as a whole if they hold 13, and find 7 busy once.
-fn choosy() -> Coalescer<u32, u32> {
-    let busy_once = Arc::new(Mutex::new(true));
-    Coalescer::start(
-        "test",
-        LIMITS,
-        Breaker::closed(),
-        move |jobs: Vec<Job<u32>>| {
-            let busy_once = Arc::clone(&busy_once);
-            async move {
-                if jobs.iter().any(|job| *job.ask == 13) {
-                    let (statement, column) = ("test", 0);
-                    return Err(StoreError::Corrupt {
-                        statement,
-                        column,
-                        source: None,
-                    });
-                }
-                Ok(jobs
-                    .iter()
-                    .map(|job| {
-                        let busy = *job.ask == 7 && std::mem::take(&mut *busy_once.lock().unwrap());
-                        if busy {
-                            Outcome::Busy
-                        } else {
-                            Outcome::Done(*job.ask)
-                        }
-                    })
-                    .collect())
-            }
-        },
-    )
-}
-
-#[tokio::test]
-async fn one_bad_row_fails_alone() {
-    let coalescer = choosy();
-    let now = Instant::now();
-    let (good, bad, other) = tokio::join!(
-        coalescer.ask(Arc::new(1), now),
-        coalescer.ask(Arc::new(13), now),
-        coalescer.ask(Arc::new(2), now)
-    );
-    assert_eq!((good.unwrap(), other.unwrap()), (1, 2));
-    assert!(matches!(
-        bad.unwrap_err().root(),
-        StoreError::Corrupt { .. }
-    ));
-}
-
-#[tokio::test]
-async fn a_busy_row_is_tried_again_apart() {
-    let coalescer = choosy();
-    let now = Instant::now();
-    let (free, busy) = tokio::join!(
-        coalescer.ask(Arc::new(1), now),
-        coalescer.ask(Arc::new(7), now)
-    );
-    assert_eq!((free.unwrap(), busy.unwrap()), (1, 7));
-}
-
-#[tokio::test]
-async fn a_row_that_stays_busy_is_given_up_when_patience_ends() {
-    let limits = BatchLimits {
-        patience: Duration::from_millis(20),
-        ..LIMITS
-    };
-    let coalescer: Coalescer<u32, u32> = Coalescer::start(
-        "test",
-        limits,
-        Breaker::closed(),
-        |jobs: Vec<Job<u32>>| async move { Ok(jobs.iter().map(|_| Outcome::Busy).collect()) },
-    );
-    let given_up = coalescer.ask(Arc::new(1), Instant::now()).await;
-    assert!(matches!(given_up, Err(StoreError::Contention(None))));
-}
-
-#[tokio::test]
-async fn a_conflict_is_tried_again_and_leaves_no_doubt() {
-    let doubts = Arc::new(Mutex::new(Vec::new()));
-    let seen = Arc::clone(&doubts);
-    let coalescer: Coalescer<u32, u32> = Coalescer::start(
-        "test",
-        LIMITS,
-        Breaker::closed(),
-        move |jobs: Vec<Job<u32>>| {
-            let seen = Arc::clone(&seen);
-            async move {
-                let mut seen = seen.lock().unwrap();
-                seen.push(jobs[0].in_doubt);
-                if seen.len() == 1 {
-                    return Err(StoreError::Contention(None));
-                }
-                Ok(vec![Outcome::Done(1)])
-            }
-        },
-    );
-    coalescer.ask(Arc::new(1), Instant::now()).await.unwrap();
-    assert_eq!(
-        *doubts.lock().unwrap(),
-        [false, false],
-        "a conflict leaves no doubt"
-    );
 }
 
 #[tokio::test]

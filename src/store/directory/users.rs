@@ -22,8 +22,8 @@ use uuid::Uuid;
 pub(crate) enum Registration {
     /// These were registered; the others were registered by someone else meanwhile.
     Done(HashSet<Uuid>),
-    /// None could be.
-    Refused(Refusal),
+    /// None could be, and PostgreSQL has given up the transaction.
+    Refused(Refusal, StoreError),
 }
 
 /// Registers users who are not registered yet: the rows in the shared tables where
@@ -41,21 +41,17 @@ pub(crate) async fn register(
     let linked = connection
         .execute(statements::USERS_LINK, &[&subjects])
         .await;
-    if let Err(StoreError::Constraint(_) | StoreError::Conflict(_)) = linked {
-        return Ok(Registration::Refused(Refusal::LinkRequired {
-            table: "public.users",
-        }));
+    if let Err(error) = linked {
+        return refused("public.users", error);
     }
-    linked?;
     let ids = identities.for_users(connection, subjects.len()).await?;
     let statement = statements::USERS_BRIDGE;
     let bridged = connection.query(statement, &[&subjects, &ids]).await;
-    if let Err(StoreError::Constraint(_) | StoreError::Conflict(_)) = bridged {
-        return Ok(Registration::Refused(Refusal::LinkRequired {
-            table: "auth.\"user\"",
-        }));
-    }
-    for row in &bridged? {
+    let bridged = match bridged {
+        Ok(rows) => rows,
+        Err(error) => return refused("auth.\"user\"", error),
+    };
+    for row in &bridged {
         identities.saw_user(Columns::of(row, statement.name).take()?);
     }
     let statement = statements::USERS_REGISTER;
@@ -73,6 +69,17 @@ pub(crate) async fn register(
     Ok(Registration::Done(registered))
 }
 
+/// What a table's refusal of a row means: it requires more than we know of a user.
+fn refused(table: &'static str, error: StoreError) -> Result<Registration, StoreError> {
+    match error {
+        StoreError::Constraint(_) | StoreError::Conflict(_) => {
+            let refusal = Refusal::LinkRequired { table };
+            Ok(Registration::Refused(refusal, error))
+        }
+        error => Err(error),
+    }
+}
+
 /// Registers one user; one who is registered already stays so.
 pub(crate) async fn register_one(
     connection: &Connection,
@@ -85,7 +92,7 @@ pub(crate) async fn register_one(
     }
     match register(connection, &[(subject, origin)], identities).await? {
         Registration::Done(_) => get(connection, subject).await,
-        Registration::Refused(refusal) => Ok(Err(refusal)),
+        Registration::Refused(refusal, _) => Ok(Err(refusal)),
     }
 }
 

@@ -50,12 +50,12 @@ pub(super) async fn migrate(
         report.applied = pending.iter().map(|file| file.title()).collect();
     }
 
-    // A repair may make room for the next: a table made anew, a column for its index.
-    for statement in repairs(&examine(&mut client).await?, true) {
-        progress(&statement.title);
-        session::run(&client, options, &statement).await?;
-        report.repaired.push(statement.title);
-    }
+    // A repair may make room for the next: a table made anew, a column for its index. Servers
+    // that stand on the new schema wait for rights, but not for indexes to be built.
+    let Repairs { base, rest } = repairs(&examine(&mut client).await?, true);
+    mend(&client, options, base, &mut report, progress).await?;
+    grant(&client, options, &mut report, progress).await?;
+    mend(&client, options, rest, &mut report, progress).await?;
 
     let findings = examine(&mut client).await?;
     refuse(&findings)?;
@@ -67,12 +67,41 @@ pub(super) async fn migrate(
     }
     report.tolerated = tolerated;
 
-    report.granted = roles::complete(&client, options).await?;
-    for statement in &report.granted {
-        progress(statement);
-    }
+    // For what the repairs have made.
+    grant(&client, options, &mut report, progress).await?;
     session::unlock(&client).await?;
     Ok(report)
+}
+
+/// Runs repairs.
+async fn mend(
+    client: &Client,
+    options: &MigrateOptions,
+    statements: Vec<Statement>,
+    report: &mut MigrationReport,
+    progress: &mut (impl FnMut(&str) + Send),
+) -> Result<(), MigrateError> {
+    for statement in statements {
+        progress(&statement.title);
+        session::run(client, options, &statement).await?;
+        report.repaired.push(statement.title);
+    }
+    Ok(())
+}
+
+/// Gives the serving role what it lacks.
+async fn grant(
+    client: &Client,
+    options: &MigrateOptions,
+    report: &mut MigrationReport,
+    progress: &mut (impl FnMut(&str) + Send),
+) -> Result<(), MigrateError> {
+    let granted = roles::complete(client, options).await?;
+    for statement in &granted {
+        progress(statement);
+    }
+    report.granted.extend(granted);
+    Ok(())
 }
 
 /// The schema, if it is the next one, which supports this binary: it was rolled back, and
@@ -112,13 +141,11 @@ pub(super) async fn dry_run(
         title: format!("migration {}", file.title()),
         sql: file.sql.to_owned(),
     }));
-    steps.extend(repairs(&findings, with_base).into_iter().map(Step::from));
+    let Repairs { base, rest } = repairs(&findings, with_base);
     let granted = roles::pending(&client, &options.serving_role).await?;
-    steps.extend(
-        granted
-            .into_iter()
-            .map(|(_, statement)| Step::from(statement)),
-    );
+    let granted = granted.into_iter().map(|(_, statement)| statement);
+    let statements = base.into_iter().chain(granted).chain(rest);
+    steps.extend(statements.map(Step::from));
     Ok(steps)
 }
 
@@ -164,20 +191,31 @@ fn refuse(findings: &[Finding]) -> Result<(), MigrateError> {
     }
 }
 
-/// The statements that complete what is missing, in order. `with_base`: whether the first
-/// migration is one of them, where a table, type or function of it is missing.
-fn repairs(findings: &[Finding], with_base: bool) -> Vec<Statement> {
+/// The statements that complete what is missing, in order.
+struct Repairs {
+    /// What makes tables, types and functions, in a moment: rights can be given after it.
+    base: Vec<Statement>,
+    /// Everything else, which may take long.
+    rest: Vec<Statement>,
+}
+
+/// What completes what is missing. `with_base`: whether the first migration is part of it,
+/// where a table, type or function of it is missing.
+fn repairs(findings: &[Finding], with_base: bool) -> Repairs {
     let mut repairs: Vec<&Repair> = findings
         .iter()
         .filter_map(|finding| finding.repair.as_ref())
         .collect();
     repairs.sort_by_key(|repair| repair.order());
     repairs.dedup_by(|one, other| matches!((one, other), (Repair::Base, Repair::Base)));
-    repairs
+    let (base, rest): (Vec<_>, Vec<_>) = repairs
         .into_iter()
-        .filter(|repair| with_base || !matches!(repair, Repair::Base))
-        .flat_map(statement::repair)
-        .collect()
+        .partition(|repair| matches!(repair, Repair::Base));
+    let base = base.into_iter().filter(|_| with_base);
+    Repairs {
+        base: base.flat_map(statement::repair).collect(),
+        rest: rest.into_iter().flat_map(statement::repair).collect(),
+    }
 }
 
 fn differences(findings: &[Finding]) -> Vec<Difference> {

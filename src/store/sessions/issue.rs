@@ -56,7 +56,7 @@ pub(crate) async fn issue(
             }
             outcomes.push(Outcome::Done(decided));
         }
-        for (place, at) in Box::pin(write(connection, issues, identities)).await? {
+        for (place, at) in Box::pin(write(connection, issues, identities, jobs.len())).await? {
             outcomes[place] = at;
         }
         Ok(outcomes)
@@ -95,6 +95,7 @@ async fn write(
     connection: &Connection,
     mut issues: Vec<Decided<'_>>,
     identities: &Identities,
+    calls: usize,
 ) -> Result<Vec<(usize, Outcome<Result<Issue, Refusal>>)>, StoreError> {
     let mut again = Vec::new();
     let ending: Vec<_> = issues
@@ -128,12 +129,12 @@ async fn write(
             }
             ready
         }),
-        directory::Registration::Refused(refusal) => issues.retain(|(place, _, issue)| {
-            if issue.register {
-                again.push((*place, Outcome::Done(Err(refusal.clone()))));
-            }
-            !issue.register
-        }),
+        // Alone, it is the caller's own user whom the table refuses; among others each is
+        // sent again by itself, since nothing of this transaction will stand.
+        directory::Registration::Refused(refusal, _) if calls == 1 => {
+            return Ok(vec![(0, Outcome::Done(Err(refusal)))]);
+        }
+        directory::Registration::Refused(_, error) => return Err(error),
     }
     end::end(connection, &endings(&issues)).await?;
     let new = issues

@@ -73,7 +73,6 @@ pub(super) async fn read(
 }
 
 fn family(columns: &mut Columns<'_>, defaults: &Defaults) -> Result<Read, StoreError> {
-    let asked_at = columns.take()?;
     let now = columns.take()?;
     let fence = columns.take()?;
     let purged_to = columns.take()?;
@@ -88,7 +87,6 @@ fn family(columns: &mut Columns<'_>, defaults: &Defaults) -> Result<Read, StoreE
         session,
         grant,
         ledger,
-        asked_at,
         purged_to,
         standing: Standing {
             now,

@@ -13,6 +13,7 @@ use crate::domain::{
     revocation::{Target, may_end},
     rotation::{EndReason, Family},
     standing::Life,
+    tokens::AccessDigest,
 };
 use crate::store::pool::Pool;
 use crate::store::{
@@ -20,7 +21,8 @@ use crate::store::{
     coalescer::{Job, Outcome},
     connection::{Connection, transaction},
     error::StoreError,
-    events, statements, tokens,
+    events, statements,
+    tokens::{self, Marking},
 };
 use std::collections::HashSet;
 use uuid::Uuid;
@@ -87,7 +89,7 @@ pub(crate) async fn revoke(
                     .map_or_else(Revoked::default, |record| {
                         let theirs = may_end(caller, record.client_id);
                         if theirs {
-                            single.push((token.digest(), record.clone(), origin));
+                            single.push((at, token.digest(), record.clone(), origin));
                         }
                         about_token(record, !theirs)
                     });
@@ -109,7 +111,9 @@ pub(crate) async fn revoke(
             ));
         }
         end::end(connection, &endings).await?;
-        revoke_tokens(connection, &single).await?;
+        for held in revoke_tokens(connection, &single).await? {
+            outcomes[held] = Outcome::Busy;
+        }
         Ok(outcomes)
     })
     .await
@@ -272,30 +276,41 @@ fn about_token(record: &AccessRecord, not_theirs: bool) -> Revoked {
     }
 }
 
-type Single = (crate::domain::tokens::AccessDigest, AccessRecord, Origin);
+/// An access token to revoke: the place of its call, and what its event tells.
+type Single = (usize, AccessDigest, AccessRecord, Origin);
 
-async fn revoke_tokens(connection: &Connection, single: &[Single]) -> Result<(), StoreError> {
+/// Revokes access tokens, and returns the places of those that another transaction holds.
+async fn revoke_tokens(
+    connection: &Connection,
+    single: &[Single],
+) -> Result<Vec<usize>, StoreError> {
     if single.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let digests: Vec<&[u8]> = single
         .iter()
-        .map(|(digest, _, _)| digest.0.as_slice())
+        .map(|(_, digest, ..)| digest.0.as_slice())
         .collect();
-    let mut gone: HashSet<_> = tokens::revoke(connection, &digests)
-        .await?
-        .into_iter()
-        .collect();
-    let told: Vec<_> = single
-        .iter()
-        .filter(|(digest, _, _)| gone.remove(digest))
-        .map(|(_, record, origin)| Event {
-            token_id: Some(record.token_id),
-            session_id: record.session.as_ref().map(|(id, _)| *id),
-            client_id: Some(record.client_id),
-            subject: record.subject,
-            ..Event::new(EventKind::TokenRevoked, *origin)
-        })
-        .collect();
-    events::record(connection, &told).await
+    let mut markings = tokens::revoke(connection, &digests).await?;
+    let mut held = Vec::new();
+    let mut told = Vec::new();
+    for (place, digest, record, origin) in single {
+        match markings.get(digest) {
+            Some(Marking::Held) => held.push(*place),
+            // Of several calls for one token, the first revoked it.
+            Some(Marking::Now) => {
+                markings.insert(*digest, Marking::Before);
+                told.push(Event {
+                    token_id: Some(record.token_id),
+                    session_id: record.session.as_ref().map(|(id, _)| *id),
+                    client_id: Some(record.client_id),
+                    subject: record.subject,
+                    ..Event::new(EventKind::TokenRevoked, *origin)
+                });
+            }
+            Some(Marking::Before) | None => {}
+        }
+    }
+    events::record(connection, &told).await?;
+    Ok(held)
 }

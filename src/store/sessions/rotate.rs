@@ -21,7 +21,10 @@ use crate::store::{
     tokens::{self, NewToken},
 };
 use chrono::{DateTime, Utc};
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
 use uuid::Uuid;
 
 /// What a presented refresh token got.
@@ -41,8 +44,10 @@ pub(crate) async fn rotate(
     jobs: &[Job<Presented>],
     defaults: &Defaults,
 ) -> Result<Vec<Outcome<Rotated>>, StoreError> {
+    let sent = Instant::now();
     transaction(pool, async |connection| {
         let (locked, mut reads) = lock_and_read(connection, jobs, defaults).await?;
+        let on_the_way = sent.elapsed();
         let mut writes = Writes::default();
         let mut outcomes = Vec::with_capacity(jobs.len());
         for at in 0..jobs.len() {
@@ -57,7 +62,7 @@ pub(crate) async fn rotate(
                 outcomes.push(Outcome::Done(committed(ask, &read.family, minted_at)));
                 continue;
             }
-            let decision = rotation::decide(ask, &read.family, *waited);
+            let decision = rotation::decide(ask, &read.family, *waited + on_the_way);
             carry_forward(&mut reads, jobs, session_id, &decision);
             outcomes.push(Outcome::Done(writes.add(ask, &reads[at].family, decision)));
         }

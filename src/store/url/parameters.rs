@@ -56,7 +56,12 @@ fn ours(name: &str) -> Option<&'static str> {
 fn of_url(text: &str) -> Result<Parameters, InvalidUrl> {
     // A password may have a question mark: the query begins behind the host.
     let host = text.find('@').map_or(0, |at| at + 1);
-    let Some(query) = text[host..].find('?').map(|at| host + at) else {
+    let query = text[host..].find('?').map(|at| host + at);
+    if text[host..query.unwrap_or(text.len())].contains('@') {
+        // What stands before a second one is the rest of the password, to people.
+        return Err(InvalidUrl::Host);
+    }
+    let Some(query) = query else {
         return Ok(Parameters {
             rest: text.to_owned(),
             ours: Vec::new(),

@@ -140,6 +140,31 @@ fn what_is_written_reads_the_same() {
 }
 
 #[test]
+fn what_cannot_be_a_host_may_be_of_a_password_and_is_refused() {
+    for text in [
+        "postgres://u:Tr0ub4dor@hunter2@db.example/d",
+        "postgres://u:Tr0ub4dor@hunter2/3@db.example/d",
+        "postgres://u:Tr0ub4dor@hunter2,3@db.example:5432,other/d?sslmode=require",
+        "postgres://u:Tr0ub4dor@hunter2%40db.example/d",
+        "postgres://u:Tr0ub4dor@hunter2!/d",
+        "host=hunter2@db.example",
+        "host='hunter2 db.example'",
+    ] {
+        let wrong = read(text).unwrap_err();
+        assert_eq!(wrong, InvalidUrl::Host, "{text}");
+        assert!(!format!("{wrong} {wrong:?}").contains("hunter2"), "{text}");
+    }
+    for text in [
+        "postgres://u:Tr0ub4dor%40hunter2@db-1.example_2.:5432/a%40b",
+        "postgres://u:p@[fe80::1%25eth0],127.0.0.1,b\u{fc}cher.example/d?application_name=a@b",
+        "postgres://u:p@%2Frun%2Fa%40b/d",
+        "host=::1",
+    ] {
+        assert!(read(text).is_ok(), "{text}");
+    }
+}
+
+#[test]
 fn no_word_of_the_text_is_told() {
     let url = read("postgres://u:hunter2@h/d").unwrap();
     assert!(!format!("{url:?}").contains("hunter2"));
