@@ -35,6 +35,8 @@ const PAUSE: Duration = Duration::from_millis(5);
 pub enum Trouble {
     /// It failed; counted by this reason.
     Failed(String),
+    /// It failed with its connection, which is opened again; counted likewise.
+    Lost(String),
     /// The caller has nothing left to call about, and stops; no error.
     Exhausted,
 }

@@ -51,7 +51,7 @@ impl Tally {
                 Next::Call
             }
             // Refused at once or given up late, it says nothing of an answer's time.
-            Err(Trouble::Failed(reason)) => {
+            Err(Trouble::Failed(reason) | Trouble::Lost(reason)) => {
                 self.broke(reason);
                 Next::Pause
             }

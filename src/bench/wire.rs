@@ -244,7 +244,7 @@ fn refused(status: &Status) -> Trouble {
 }
 
 fn broken(error: h2::Error) -> Trouble {
-    Trouble::Failed(format!("the connection: {error}"))
+    Trouble::Lost(format!("the connection: {error}"))
 }
 
 #[cfg(test)]

@@ -259,7 +259,10 @@ impl Engine<'_> {
         let wanted = wanted as usize + self.field.concurrency;
         if let Some(mut crew) = self.field.openers(wanted) {
             let opened: Tally = crew.run(Load::Closed(OPENING_LIMIT), &self.stop).await;
-            if let Some((reason, _)) = opened.reasons().first_key_value() {
+            let sessions = self.field.sessions.as_ref();
+            let enough = sessions.is_some_and(|own| own.opened.count() >= wanted);
+            // What failed on the way, as where a connection ended, was made up for.
+            if !enough && let Some((reason, _)) = opened.reasons().first_key_value() {
                 let message = format!("sessions cannot be opened: {reason}");
                 return Err(Failure::new(Exit::Refused, message));
             }

@@ -14,7 +14,7 @@ use crate::{
         ends::Thing,
         listed::Listed,
         sessions::{Families, Opened},
-        wire::Wire,
+        wire::{Line, Wire},
         writers::Subjects,
     },
     cli::{exit::Exit, failure::Failure},
@@ -23,21 +23,23 @@ use crate::{
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
 use futures_util::future::join_all;
-use prost::bytes::Bytes;
+use prost::{Message, bytes::Bytes};
 use std::{
-    future::Future,
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
+use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
 /// Tokens and sessions of each kind that are made before the rows.
 const PREPARED: usize = 2048;
 /// Calls for them that are under way at once.
 const AT_ONCE: usize = 16;
+/// Before a call is made again whose connection ended.
+const PAUSE: Duration = Duration::from_millis(20);
 /// What a row may take beyond its time, and the clocks differ by.
 const MARGIN: Duration = Duration::from_secs(5);
 /// What a counted token may outlive the run, since nobody ends it.
@@ -175,7 +177,7 @@ impl Preparation {
             let mut line = self.authority.line(caller, path::ISSUE);
             let mut own = Vec::new();
             while !self.stop.asked() && begun.fetch_add(1, Ordering::Relaxed) < PREPARED {
-                let answer = self.bounded("IssueToken", line.call(request)).await;
+                let answer = self.call("IssueToken", &mut line, request).await;
                 let issued: IssueTokenResponse = answer.inspect_err(|_| {
                     begun.store(PREPARED, Ordering::Relaxed);
                 })?;
@@ -198,7 +200,7 @@ impl Preparation {
 
     async fn one(&self, request: &IssueTokenRequest) -> Result<IssueTokenResponse, Failure> {
         let mut line = self.authority.line(0, path::ISSUE);
-        let issued = self.bounded("IssueToken", line.call(request)).await?;
+        let issued = self.call("IssueToken", &mut line, request).await?;
         self.made.add(&issued);
         Ok(issued)
     }
@@ -209,7 +211,7 @@ impl Preparation {
             ..RevokeTokenRequest::default()
         };
         let mut line = self.authority.line(0, path::REVOKE_TOKEN);
-        let answer = self.bounded("RevokeToken", line.call(&request)).await;
+        let answer = self.call("RevokeToken", &mut line, &request).await;
         answer.map(|RevokeTokenResponse {}| ())
     }
 
@@ -217,26 +219,34 @@ impl Preparation {
     async fn may_check(&self, token: &str, audience: &str) -> Option<String> {
         let one = Tokens::Listed(Listed::new([Bytes::copy_from_slice(token.as_bytes())]));
         let mut check = Checks::new(&self.authority, 0, one, audience);
-        let checked = self.bounded("Check", check.call()).await;
-        checked.ok().map(|()| audience.to_owned())
+        let checked = timeout(self.limit, check.call()).await;
+        matches!(checked, Ok(Ok(()))).then(|| audience.to_owned())
     }
 
-    async fn bounded<T>(
+    /// One call, and again where its connection ended meanwhile, as a server's do in time.
+    async fn call<Q: Message, A: Message + Default>(
         &self,
-        call: &str,
-        answer: impl Future<Output = Result<T, Trouble>>,
-    ) -> Result<T, Failure> {
-        let Ok(answer) = tokio::time::timeout(self.limit, answer).await else {
-            let why = format!("{call}: no answer within --timeout");
-            return Err(Failure::new(Exit::Unreachable, why));
-        };
-        answer.map_err(|trouble| {
-            let why = match trouble {
-                Trouble::Failed(why) => why,
-                Trouble::Exhausted => "nothing left".to_owned(),
+        name: &str,
+        line: &mut Line,
+        request: &Q,
+    ) -> Result<A, Failure> {
+        let until = Instant::now() + self.limit;
+        loop {
+            let why = match timeout(self.limit, line.call(request)).await {
+                Ok(Ok(answer)) => return Ok(answer),
+                Ok(Err(Trouble::Lost(_))) if Instant::now() < until => {
+                    sleep(PAUSE).await;
+                    continue;
+                }
+                Ok(Err(Trouble::Failed(why) | Trouble::Lost(why))) => why,
+                Ok(Err(Trouble::Exhausted)) => "nothing left".to_owned(),
+                Err(_) => {
+                    let why = format!("{name}: no answer within --timeout");
+                    return Err(Failure::new(Exit::Unreachable, why));
+                }
             };
-            Failure::new(Exit::Refused, format!("{call}: {why}"))
-        })
+            return Err(Failure::new(Exit::Refused, format!("{name}: {why}")));
+        }
     }
 }
 
