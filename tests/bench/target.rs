@@ -5,7 +5,13 @@ use crate::support::server::Deployment;
 use countersign::proto::v1::Role;
 use nix::sys::signal::Signal;
 use serde_json::Value;
-use std::{fs, io::ErrorKind, net::TcpListener, path::Path, time::Duration};
+use std::{
+    fs,
+    io::ErrorKind,
+    net::TcpListener,
+    path::Path,
+    time::{Duration, Instant},
+};
 use tokio::io::AsyncReadExt as _;
 
 const SOMEBODY: &str = "0198c0de-0000-7000-8000-000000000001";
@@ -263,8 +269,10 @@ async fn an_interrupted_bench_revokes_what_it_had_opened_and_opens_no_more() {
         let counted = format!("SELECT count(*) FROM {of}");
         at.sql.query_one(&counted, &[]).await.unwrap().get(0)
     };
+    let began = Instant::now();
     while count("auth.refresh_session").await == 0 {
         assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
+        assert!(began.elapsed() < PATIENCE, "it opens nothing");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     signal(&child, Signal::SIGINT);

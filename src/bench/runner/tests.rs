@@ -13,6 +13,7 @@ impl Caller for Stalls {
     async fn call(&mut self) -> Result<(), Trouble> {
         self.calls += 1;
         if self.calls == 10 {
+            // A call that takes so long is the subject.
             tokio::time::sleep(self.stall).await;
         }
         Ok(())
@@ -124,6 +125,7 @@ impl Caller for Stopping {
         if self.0 == 3 {
             self.1.ask();
         }
+        // A call that takes a moment, as the one that is under way when the stop comes.
         tokio::time::sleep(Duration::from_millis(1)).await;
         Ok(())
     }

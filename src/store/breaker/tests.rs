@@ -58,6 +58,7 @@ async fn a_suspicion_alone_opens_nothing_while_something_is_heard() {
     while began.elapsed() < PATIENCE * 5 {
         breaker.suspect();
         breaker.heard();
+        // How often something is heard: many times within its patience.
         tokio::time::sleep(Duration::from_millis(5)).await;
         breaker.check().unwrap();
     }
