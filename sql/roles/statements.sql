@@ -2,6 +2,8 @@
 -- The one table of the serving role's rights, and what has still to be done for it:
 -- the statements that create the role, take away what is more than its rights, and
 -- give what it lacks. No row: nothing has to be done. $1 is the role's name.
+-- Step 12 is told and never run: what the role has more through everybody or through a group
+-- is not its own, and may be needed by others.
 WITH serving AS (
     SELECT (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = $1) AS role,
            -- Of a role that is still missing, ask what everybody may.
@@ -147,5 +149,26 @@ statement (step, ord, object, text) AS (
         CROSS JOIN unnest(g.setconfig) AS c (pair)
         WHERE g.setrole = s.role AND (g.setdatabase = 0 OR b.datname = current_database())
           AND starts_with(c.pair, w.setting || '='))
+    UNION ALL
+    SELECT 12, r.ord, r.object,
+           format('REVOKE %s ON TABLE %s FROM %s', string_agg(DISTINCT g.privilege, ', '), r.object,
+                  CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_catalog.pg_get_userbyid(g.grantee)) END)
+    FROM table_standing r
+    JOIN pg_catalog.pg_roles o ON o.oid = r.role AND NOT o.rolsuper
+    JOIN pg_catalog.pg_class c ON c.oid = r.oid
+    CROSS JOIN LATERAL (
+        SELECT a.privilege_type, a.grantee
+        FROM pg_catalog.aclexplode(c.relacl) a
+        WHERE a.privilege_type <> ALL (r.privileges)
+        UNION ALL
+        SELECT format('%s (%I)', a.privilege_type, t.attname), a.grantee
+        FROM pg_catalog.pg_attribute t, pg_catalog.aclexplode(t.attacl) a
+        WHERE t.attrelid = c.oid AND a.privilege_type <> ALL (r.privileges)
+          AND NOT (t.attname = COALESCE(r.updatable, '') AND a.privilege_type = 'UPDATE')
+    ) g (privilege, grantee)
+    -- Who may act as the owner has everything, which is said elsewhere.
+    WHERE g.grantee NOT IN (r.role, c.relowner)
+      AND (g.grantee = 0 OR pg_catalog.pg_has_role(r.role, g.grantee, 'MEMBER'))
+    GROUP BY r.ord, r.object, g.grantee
 )
 SELECT step, object, text FROM statement ORDER BY step, ord

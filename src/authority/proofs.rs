@@ -49,7 +49,7 @@ impl Proofs {
     /// that resource servers pass on, `None` where the database does.
     pub fn new(rules: Rules, paths: &[&'static str], remembered: Option<usize>) -> Self {
         let uris = paths.iter().map(|path| (*path, rules.uris(path))).collect();
-        let replays = remembered.map(|most| Arc::new(Mutex::new(Replays::new(rules.life(), most))));
+        let replays = remembered.map(|most| Arc::new(Mutex::new(Replays::new(&rules, most))));
         if let Some(replays) = &replays {
             observe(replays);
         }

@@ -351,6 +351,12 @@ impl Authority {
         AccessToken::mint(&self.minting(), minted_at, &clock::random())
     }
 
+    /// Whether this is a token that we made, whatever became of it. One that is will be read
+    /// again, and counted then.
+    pub fn is_token(&self, token: &str) -> bool {
+        self.read(token).is_some()
+    }
+
     pub(super) fn read(&self, token: &str) -> Option<Token> {
         self.parse(token)
             .map_err(|cause| self.malformed(cause))

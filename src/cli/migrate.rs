@@ -118,6 +118,13 @@ pub(super) async fn run(args: MigrateArgs) -> Result<Exit, Failure> {
     for difference in &report.tolerated {
         output::write(format!("{difference}\n").as_bytes())?;
     }
+    for statement in &report.through_others {
+        let line = format!(
+            "the serving role may do more than it needs, through others; if nobody else needs it: \
+             {statement};\n"
+        );
+        output::write(line.as_bytes())?;
+    }
     if let Some(found) = report.next {
         let line = format!(
             "nothing to do: the database has schema {found}, the next after this version's, \

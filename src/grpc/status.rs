@@ -114,8 +114,7 @@ fn of_store(call: Uuid, error: &StoreError) -> Status {
         StoreError::Shared(inner) => return of_store(call, inner),
     };
     let causes = error.causes();
-    if matches!(error, StoreError::Down | StoreError::Overloaded) {
-        // By the thousand: the breaker has said so once, and the shed calls are counted.
+    if error.comes_in_crowds() {
         tracing::debug!(%call, reason = why, %causes, "call refused");
     } else if code == Code::Internal {
         tracing::error!(%call, reason = why, %causes, "call failed");

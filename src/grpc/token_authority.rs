@@ -106,14 +106,8 @@ impl TokenAuthorityService for TokenAuthority {
         &self,
         request: Request<v1::RevokeTokenRequest>,
     ) -> Result<Response<v1::RevokeTokenResponse>, Status> {
-        let (
-            call,
-            v1::RevokeTokenRequest {
-                token,
-                token_type_hint,
-            },
-        ) = open(request)?;
-        let token = convert::presented_token(token, &token_type_hint);
+        let (call, message) = open(request)?;
+        let token = convert::revoked_token(message);
         let token = admitted(&self.authority, &call, token).await?;
         let revoked = self.authority.revoke_token(&call, &token).await;
         close(&call, revoked, |()| v1::RevokeTokenResponse {})

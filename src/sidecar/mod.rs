@@ -21,7 +21,10 @@ pub use message::authorization_server::{AuthorizationServer, SERVICE_NAME};
 pub use requirement::{Misconfigured, Requirement};
 
 use crate::authority::{Authority, Call, Checked, Failure, Presentation};
-use crate::domain::{dpop::Origin, introspection::Finding};
+use crate::domain::{
+    dpop::{Fault, Origin},
+    introspection::Finding,
+};
 use decision::{Denial, Doubt, Facts, Verdict, decide};
 use message::{CheckRequest, CheckResponse, authorization_server::Authorization};
 use request::Asked;
@@ -54,6 +57,18 @@ pub fn parse_origin(entry: &str) -> Option<(String, Origin)> {
     (!audience.is_empty()).then(|| (audience.to_owned(), origin))
 }
 
+/// What a request brings to prove that its token is its sender's.
+enum Presented {
+    /// No proof.
+    NoProof,
+    /// A proof with what is no token of ours.
+    NoToken,
+    /// A proof, to a path that makes no URI: none that a proof could name.
+    NoUri,
+    /// A proof with a token.
+    Proof(Presentation),
+}
+
 /// The service.
 #[derive(Debug)]
 pub struct Sidecar {
@@ -71,12 +86,11 @@ impl Sidecar {
         let requirement = asked.requirement(&self.options.default);
         let presented = match &requirement {
             Ok(requirement) => self.presented(requirement, asked),
-            Err(_) => Ok(None),
+            Err(_) => Ok(Presented::NoProof),
         };
         let finding = match (&requirement, &presented) {
             (Ok(requirement), Ok(presented)) => {
-                self.find(call, requirement, asked, presented.as_ref())
-                    .await
+                self.find(call, requirement, asked, presented).await
             }
             _ => None,
         };
@@ -121,21 +135,26 @@ impl Sidecar {
         &self,
         requirement: &Requirement,
         asked: &Asked<'_>,
-    ) -> Result<Option<Presentation>, Misconfigured> {
-        let Credentials::Dpop { proof, .. } = &asked.credentials else {
-            return Ok(None);
+    ) -> Result<Presented, Misconfigured> {
+        let Credentials::Dpop { token, proof } = &asked.credentials else {
+            return Ok(Presented::NoProof);
         };
+        // Before anything else: a stranger makes up tokens and proofs for nothing.
+        if !self.authority.is_token(token) {
+            return Ok(Presented::NoToken);
+        }
         let audience = requirement.audience.clone().unwrap_or_default();
         let origin = self.options.origins.get(&audience).cloned();
         let origin = origin.or_else(|| Origin::parse(&audience).ok());
         let origin = origin.ok_or(Misconfigured::NoOrigin(audience))?;
         let path = asked.path.split(['?', '#']).next().unwrap_or_default();
-        // A path that makes no URI is none that a proof could name.
-        Ok(origin.call(path).map(|uri| Presentation {
-            proof: (*proof).to_owned(),
-            method: asked.method.to_owned(),
-            uri,
-            nonce_required: false,
+        Ok(origin.call(path).map_or(Presented::NoUri, |uri| {
+            Presented::Proof(Presentation {
+                proof: (*proof).to_owned(),
+                method: asked.method.to_owned(),
+                uri,
+                nonce_required: false,
+            })
         }))
     }
 
@@ -145,17 +164,17 @@ impl Sidecar {
         call: &Call,
         requirement: &Requirement,
         asked: &Asked<'_>,
-        presented: Option<&Presentation>,
+        presented: &Presented,
     ) -> Option<Result<Finding, Doubt>> {
         let found = match &asked.credentials {
             Credentials::Bearer(token) => self.authority.introspect(call, token, None).await,
             Credentials::Dpop { token, .. } => match presented {
-                Some(presented) => {
-                    self.authority
-                        .introspect(call, token, Some(presented))
-                        .await
+                Presented::Proof(presented) => {
+                    let presented = Some(presented);
+                    self.authority.introspect(call, token, presented).await
                 }
-                None => Ok(Finding::Inactive),
+                Presented::NoUri => Ok(Finding::Unproven(Fault::Uri.into())),
+                Presented::NoToken | Presented::NoProof => Ok(Finding::Inactive),
             },
             // Envoy's own right to ask is all that is looked at.
             Credentials::None if requirement.anonymous_allowed => {
@@ -167,8 +186,13 @@ impl Sidecar {
             Failure::Refused(refusal) if refusal.is_of_caller() => Doubt::Caller,
             Failure::Refused(_) => Doubt::Unavailable,
             Failure::Store(error) => {
-                let causes = error.root().causes();
-                tracing::warn!(call = %call.claim.call, %causes, "a check cannot be decided");
+                let (error, call) = (error.root(), call.claim.call);
+                let causes = error.causes();
+                if error.comes_in_crowds() {
+                    tracing::debug!(%call, %causes, "a check cannot be decided");
+                } else {
+                    tracing::warn!(%call, %causes, "a check cannot be decided");
+                }
                 Doubt::Unavailable
             }
         }))

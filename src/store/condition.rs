@@ -5,7 +5,8 @@ use super::{
     columns::Columns,
     connect,
     error::StoreError,
-    migrate, statements,
+    migrate::{self, Rights},
+    statements,
     url::DatabaseUrl,
 };
 use crate::domain::clock;
@@ -37,8 +38,8 @@ pub struct Condition {
     pub role: String,
     /// How much that role may do.
     pub reach: Reach,
-    /// The statements that would give it the rights of serving, and take away what is more.
-    pub rights: Vec<String>,
+    /// What stands between it and the rights of serving.
+    pub rights: Rights,
     /// The version of TLS; `None`: in the clear.
     pub tls: Option<String>,
     /// Whether it is on this machine.
@@ -63,7 +64,8 @@ pub struct Condition {
 
 /// Looks at everything. Changes nothing.
 pub async fn examine(url: &DatabaseUrl) -> Result<Condition, StoreError> {
-    let mut client = connect::connect(url).await?;
+    // Of several servers, the one that takes writes is the one that serves.
+    let mut client = connect::connect(url.that_writes()).await?;
     let statement = statements::CONDITION_READ;
     // The connection is warm after the first time, so that the second measures the clocks.
     client.query_typed_one(statement.text, &[]).await?;
@@ -83,7 +85,7 @@ pub async fn examine(url: &DatabaseUrl) -> Result<Condition, StoreError> {
             (false, true) => Reach::Tables,
             (false, false) => Reach::Granted,
         },
-        rights: Vec::new(),
+        rights: Rights::default(),
         tls: columns.take()?,
         near: columns.take()?,
         synchronous_commit: columns.take()?,
@@ -102,7 +104,7 @@ pub async fn examine(url: &DatabaseUrl) -> Result<Condition, StoreError> {
         connected: columns.rows()?,
         tolerated: Vec::new(),
     };
-    condition.rights = migrate::missing_rights(&client, &condition.role).await?;
+    condition.rights = migrate::rights(&client, &condition.role).await?;
     let report = catalog::check(&mut client, Extent::Catalogue).await?;
     let tolerated = report.of(Severity::Tolerated);
     condition.tolerated = tolerated.map(ToString::to_string).collect();

@@ -1,12 +1,15 @@
 //! The one door to the database: everything that talks to it connects here.
 //!
 //! Files are read anew for each connection, so that rotated certificates and passwords hold
-//! from the next one on. Where there are several addresses, the next is tried when one
-//! fails, and beside one that does not answer; the first that will do is taken.
+//! from the next one on. Where there are several hosts or addresses, the next is tried when
+//! one fails, and beside one that does not answer; the first that will do is taken.
+
+mod hosts;
 
 use super::url::DatabaseUrl;
 use crate::store::tls::Mode;
-use futures_util::{StreamExt as _, stream::FuturesUnordered};
+use futures_util::{FutureExt, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
+use hosts::{Host, Target};
 use std::{
     fmt, fs, io,
     net::IpAddr,
@@ -15,10 +18,7 @@ use std::{
 };
 use thiserror::Error;
 use tokio::task::JoinHandle;
-use tokio_postgres::{
-    Client, Config, Error as DriverError,
-    config::{Host, LoadBalanceHosts, SslMode},
-};
+use tokio_postgres::{Client, Config, Error as DriverError, config::SslMode};
 use tokio_rustls::rustls;
 
 /// How long an address may be silent before the next is tried beside it (RFC 8305 section 5).
@@ -117,7 +117,8 @@ impl ConnectError {
             Self::Tls { .. } => 4,
             Self::Driver { source, .. } if source.code().is_some() => 3,
             Self::ReadOnly(_) => 2,
-            Self::Again | Self::Unresolved { .. } | Self::Silent(_) | Self::Driver { .. } => 1,
+            Self::Again | Self::Silent(_) | Self::Driver { .. } => 1,
+            Self::Unresolved { .. } => 0,
         }
     }
 }
@@ -140,12 +141,43 @@ pub async fn connect(database: impl Into<DatabaseUrl>) -> Result<Client, Connect
     open(&database.into()).await.map(|(client, _)| client)
 }
 
+/// A connection, and the task that drives it.
+type Connected = (Client, JoinHandle<()>);
+
 /// The same, with the task.
-pub(super) async fn open(database: &DatabaseUrl) -> Result<(Client, JoinHandle<()>), ConnectError> {
-    let base = prepared(database)?;
-    let mut waiting = targets(&base).await?.into_iter();
+pub(super) async fn open(database: &DatabaseUrl) -> Result<Connected, ConnectError> {
+    open_by(database, hosts::resolve).await
+}
+
+/// The same by another way from a name and a port to addresses. Names are resolved each in its
+/// host's own attempt: one whose server is silent holds up no other host.
+async fn open_by<F>(
+    database: &DatabaseUrl,
+    resolve: impl Fn(String, u16) -> F + Copy + Send,
+) -> Result<Connected, ConnectError>
+where
+    F: Future<Output = io::Result<Vec<IpAddr>>> + Send,
+{
+    let base = &prepared(database)?;
+    let reach = |host: Host| {
+        async move {
+            let targets = host.targets(base, resolve).await?;
+            let attempts = targets.into_iter().map(|target| attempt(database, target));
+            first(attempts.map(FutureExt::boxed).collect()).await
+        }
+        .boxed()
+    };
+    first(hosts::of(base).into_iter().map(reach).collect()).await
+}
+
+/// What comes of the first attempt that succeeds: the next begins when one fails, and beside
+/// one that is silent.
+async fn first(
+    attempts: Vec<BoxFuture<'_, Result<Connected, ConnectError>>>,
+) -> Result<Connected, ConnectError> {
+    let mut waiting = attempts.into_iter();
     let mut trying = FuturesUnordered::new();
-    trying.extend(waiting.next().map(|target| attempt(database, target)));
+    trying.extend(waiting.next());
     let mut told: Option<ConnectError> = None;
     loop {
         let more = !waiting.as_slice().is_empty();
@@ -156,15 +188,10 @@ pub(super) async fn open(database: &DatabaseUrl) -> Result<(Client, JoinHandle<(
                     if told.as_ref().is_none_or(|told| told.weight() < error.weight()) {
                         told = Some(error);
                     }
-                    trying.extend(waiting.next().map(|target| attempt(database, target)));
-                    if trying.is_empty() {
-                        return Err(told.unwrap_or(ConnectError::NoHost));
-                    }
+                    trying.extend(waiting.next());
                 }
             },
-            () = tokio::time::sleep(STAGGER), if more => {
-                trying.extend(waiting.next().map(|target| attempt(database, target)));
-            }
+            () = tokio::time::sleep(STAGGER), if more => trying.extend(waiting.next()),
             else => return Err(told.unwrap_or(ConnectError::NoHost)),
         }
     }
@@ -202,123 +229,16 @@ fn password(path: &Path) -> Result<zeroize::Zeroizing<String>, ConnectError> {
     }
 }
 
-/// One address of one host.
-struct Target {
-    config: Config,
-    place: Place,
-    unix: bool,
-}
-
-/// Every address of every host, in the order of the URL or shuffled (`load_balance_hosts`).
-async fn targets(base: &Config) -> Result<Vec<Target>, ConnectError> {
-    let (hosts, addresses) = (base.get_hosts(), base.get_hostaddrs());
-    let mut targets = Vec::new();
-    let mut unresolved = None;
-    for at in 0..hosts.len().max(addresses.len()) {
-        let ports = base.get_ports();
-        let port = ports.get(at).or(ports.first()).copied().unwrap_or(5432);
-        let known = addresses.get(at).copied();
-        match (hosts.get(at), known) {
-            (Some(Host::Unix(directory)), _) => {
-                let mut config = alone(base, port);
-                config.host_path(directory);
-                targets.push(Target {
-                    config,
-                    place: Place {
-                        host: directory.display().to_string(),
-                        port,
-                    },
-                    unix: true,
-                });
-            }
-            (Some(Host::Tcp(host)), Some(address)) => {
-                targets.push(target(base, host, address, port));
-            }
-            (None, Some(address)) => {
-                targets.push(target(base, &address.to_string(), address, port));
-            }
-            (Some(Host::Tcp(host)), None) => {
-                match tokio::net::lookup_host((host.as_str(), port)).await {
-                    Ok(found) => {
-                        targets.extend(found.map(|address| target(base, host, address.ip(), port)));
-                    }
-                    Err(source) => {
-                        unresolved = Some(ConnectError::Unresolved {
-                            host: host.clone(),
-                            source,
-                        });
-                    }
-                }
-            }
-            (None, None) => {}
-        }
-    }
-    if targets.is_empty() {
-        return Err(unresolved.unwrap_or(ConnectError::NoHost));
-    }
-    if base.get_load_balance_hosts() == LoadBalanceHosts::Random {
-        fastrand::shuffle(&mut targets);
-    }
-    Ok(targets)
-}
-
-fn target(base: &Config, host: &str, address: IpAddr, port: u16) -> Target {
-    let mut config = alone(base, port);
-    config.host(host).hostaddr(address);
-    Target {
-        config,
-        place: Place {
-            host: host.to_owned(),
-            port,
-        },
-        unix: false,
-    }
-}
-
-/// The same terms without any host: the driver can only add to them.
-fn alone(base: &Config, port: u16) -> Config {
-    let mut config = Config::new();
-    config
-        .port(port)
-        .keepalives(base.get_keepalives())
-        .keepalives_idle(base.get_keepalives_idle())
-        .target_session_attrs(base.get_target_session_attrs())
-        .channel_binding(base.get_channel_binding())
-        .ssl_negotiation(base.get_ssl_negotiation());
-    base.get_user().map(|user| config.user(user));
-    base.get_password()
-        .map(|password| config.password(password));
-    base.get_dbname().map(|name| config.dbname(name));
-    base.get_options().map(|options| config.options(options));
-    base.get_application_name()
-        .map(|name| config.application_name(name));
-    base.get_keepalives_interval()
-        .map(|interval| config.keepalives_interval(interval));
-    base.get_keepalives_retries()
-        .map(|retries| config.keepalives_retries(retries));
-    base.get_tcp_user_timeout()
-        .map(|timeout| config.tcp_user_timeout(*timeout));
-    config.connect_timeout(base.get_connect_timeout().copied().unwrap_or(PATIENCE));
-    config
-}
-
 /// One connection to one address. The limit covers the handshakes too: a server that is
 /// frozen takes connections, and says nothing.
-async fn attempt(
-    database: &DatabaseUrl,
-    target: Target,
-) -> Result<(Client, JoinHandle<()>), ConnectError> {
-    let limit = target.config.get_connect_timeout().copied();
+async fn attempt(database: &DatabaseUrl, target: Target) -> Result<Connected, ConnectError> {
     let connecting = shake(database, &target);
-    tokio::time::timeout(limit.unwrap_or(PATIENCE), connecting)
+    tokio::time::timeout(hosts::limit(&target.config), connecting)
         .await
         .unwrap_or_else(|_| Err(ConnectError::Silent(target.place.clone())))
 }
 
-async fn shake(
-    database: &DatabaseUrl,
-    target: &Target,
-) -> Result<(Client, JoinHandle<()>), ConnectError> {
+async fn shake(database: &DatabaseUrl, target: &Target) -> Result<Connected, ConnectError> {
     // Nobody listens in on a Unix socket, and PostgreSQL speaks no TLS there.
     let mode = if target.unix {
         Mode::Disable
@@ -344,7 +264,7 @@ async fn dial(
     database: &DatabaseUrl,
     target: &Target,
     mode: Mode,
-) -> Result<(Client, JoinHandle<()>), ConnectError> {
+) -> Result<Connected, ConnectError> {
     let mut config = target.config.clone();
     config.ssl_mode(match mode {
         Mode::Disable => SslMode::Disable,
@@ -387,3 +307,6 @@ fn sort(source: DriverError, place: Place, mode: Mode) -> ConnectError {
         ConnectError::Driver { place, source }
     }
 }
+
+#[cfg(test)]
+mod tests;

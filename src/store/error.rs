@@ -111,6 +111,12 @@ impl StoreError {
         }
     }
 
+    /// Whether it comes by the thousand, and was told already: the breaker has said once that it
+    /// is open, and the shed calls are counted.
+    pub fn comes_in_crowds(&self) -> bool {
+        matches!(self.root(), Self::Down | Self::Overloaded)
+    }
+
     /// Whether one row may be to blame, so that the others of its batch deserve a
     /// try without it.
     pub fn blames_a_row(&self) -> bool {

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 /// Needs the rights of the role that migrates. By unnamed statements, so that it also works
 /// through `PgBouncer`.
 pub async fn fence(url: &DatabaseUrl) -> Result<DateTime<Utc>, StoreError> {
-    let client = connect::connect(url).await?;
+    let client = connect::connect(url.that_writes()).await?;
     client.batch_execute(statements::BEGIN.text).await?;
     client
         .batch_execute(statements::AUTHORITY_FENCE_LOCK.text)

@@ -103,7 +103,7 @@ fn read_uses(rows: &[Row]) -> Result<Vec<KeyUse>, StoreError> {
 /// The servers that run, and what lives under each key, for a command with database rights.
 /// By unnamed statements, so that it also works through `PgBouncer`.
 pub async fn look(url: &DatabaseUrl) -> Result<(Vec<Replica>, Vec<KeyUse>), StoreError> {
-    let client = connect::connect(url).await?;
+    let client = connect::connect(url.that_writes()).await?;
     client.batch_execute(statements::BEGIN.text).await?;
     // It goes through everything that lives.
     client.batch_execute(statements::SEARCH.text).await?;

@@ -65,15 +65,40 @@ async fn bad_tokens_are_named_or_refused_and_nothing_is_written() {
             "tokens",
         );
     }
-    let request = v1::IntrospectRequest {
-        token: "x".into(),
-        token_type_hint: "id_token".into(),
-        dpop: None,
-    };
-    let refused = answer(issuer.tokens().introspect(issuer.request(request)).await);
-    named(&refused.unwrap_err(), "token_type_hint");
     assert_eq!(at.counts().await, before);
     assert!(issuer.active(&login.access_token).await);
+}
+
+#[tokio::test]
+async fn a_hint_influences_no_answer_whatever_it_is() {
+    let at = Deployment::start().await;
+    let issuer = at.client(&[Role::Issuer]).await;
+    let user = at.user().await;
+    for hint in [
+        "access_token",
+        "refresh_token",
+        "pct",
+        "é\0",
+        &"x".repeat(9_000),
+    ] {
+        let login = issuer.open(&user).await;
+        for token in [&login.access_token, &login.refresh_token] {
+            let request = v1::IntrospectRequest {
+                token: token.clone(),
+                token_type_hint: hint.to_owned(),
+                dpop: None,
+            };
+            let found = answer(issuer.tokens().introspect(issuer.request(request)).await);
+            assert!(found.unwrap().active, "{hint}");
+        }
+        let request = v1::RevokeTokenRequest {
+            token: login.refresh_token,
+            token_type_hint: hint.to_owned(),
+        };
+        let revoked = answer(issuer.tokens().revoke_token(issuer.request(request)).await);
+        assert!(revoked.is_ok(), "{revoked:?}");
+        assert!(!issuer.active(&login.access_token).await, "{hint}");
+    }
 }
 
 #[tokio::test]

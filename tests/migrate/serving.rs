@@ -113,6 +113,39 @@ async fn a_column_of_others_that_a_sequence_fills_stops_no_issuing() {
 }
 
 #[tokio::test]
+async fn what_the_serving_role_may_do_through_others_is_told_and_left() {
+    let database = fresh_database().await;
+    assert_eq!(migrated(&database).await.through_others, [""; 0]);
+    let role = &database.serving_role;
+    let (group, above) = (format!("{role}_group"), format!("{role}_above"));
+    run(
+        &database.client().await,
+        &format!(
+            "CREATE ROLE {above}; CREATE ROLE {group} IN ROLE {above}; GRANT {group} TO {role};
+             GRANT SELECT, DELETE ON countersign.event TO {group};
+             GRANT TRUNCATE, INSERT ON public.oauth_access_tokens TO {above};
+             GRANT UPDATE (id, created_at) ON public.users TO PUBLIC"
+        ),
+    )
+    .await;
+    let report = migrated(&database).await;
+    assert!(!report.changed(), "{report:?}");
+    let told = [
+        format!("REVOKE TRUNCATE ON TABLE public.oauth_access_tokens FROM {above}"),
+        "REVOKE UPDATE (created_at) ON TABLE public.users FROM PUBLIC".to_owned(),
+        format!("REVOKE DELETE ON TABLE countersign.event FROM {group}"),
+    ];
+    assert_eq!(report.through_others, told);
+    let steps = migrate::dry_run(&database.config(), &options(&database)).await;
+    assert_eq!(steps.expect("a plan"), []);
+
+    run(&database.client().await, &told.join(";")).await;
+    assert_eq!(migrated(&database).await.through_others, [""; 0]);
+    let over = format!("DROP OWNED BY {group}, {above}; DROP ROLE {group}, {above}");
+    run(&database.client().await, &over).await;
+}
+
+#[tokio::test]
 async fn the_check_works_as_the_serving_role() {
     let database = fresh_database().await;
     migrated(&database).await;

@@ -160,6 +160,13 @@ async fn what_is_wrong_in_the_database_is_named_with_its_cure() {
         .await;
     patient.finds("servers", "ok", "1 run").await;
 
+    let everybody = "GRANT UPDATE ON countersign.event TO PUBLIC";
+    at.sql.batch_execute(everybody).await.unwrap();
+    let cure = "REVOKE UPDATE ON TABLE countersign.event FROM PUBLIC";
+    patient.finds("rights", "advice", cure).await;
+    at.sql.batch_execute(cure).await.unwrap();
+    patient.finds("rights", "ok", "and no more").await;
+
     // What it could not look at is no good news.
     let blind = format!("REVOKE SELECT ON countersign.replica FROM {role}");
     at.sql.batch_execute(&blind).await.unwrap();

@@ -145,9 +145,18 @@ pub fn secured(certificate: &str, key: &str, ca: &str) -> Vec<Change> {
 impl Gateway {
     /// Before an application, asking the server at that target as this client.
     pub async fn start(target: &str, caller: &Caller, changes: &[Change]) -> Self {
+        Self::before(application().await, target, caller, changes).await
+    }
+
+    /// The same before the application at that port.
+    pub async fn before(
+        application: u16,
+        target: &str,
+        caller: &Caller,
+        changes: &[Change],
+    ) -> Self {
         let basic = STANDARD.encode(format!("{}:{}", caller.id, caller.secret));
         let port = target.rsplit_once(':').unwrap().1;
-        let application = application().await;
         let place = tempfile::tempdir().unwrap();
         let example = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/envoy/envoy.yaml");
         let mut text = fs::read_to_string(example).unwrap();

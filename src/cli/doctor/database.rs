@@ -9,6 +9,7 @@ use crate::{
     store::{
         self, DatabaseUrl, Replica, StoreError,
         condition::{self, Condition, Reach},
+        migrate::Rights,
         readiness::{self, Verdict},
     },
 };
@@ -149,13 +150,22 @@ fn rights(condition: &Condition) -> Finding {
         }
         Reach::Granted => {}
     }
-    if condition.rights.is_empty() {
-        Finding::ok(what, format!("{role} has those of serving, and no more"))
-    } else {
-        let statements = condition.rights.join("; ");
+    let Rights {
+        pending,
+        through_others,
+    } = &condition.rights;
+    if !pending.is_empty() {
+        let statements = pending.join("; ");
         let remedy = format!("run `countersign migrate --serving-role {role}`, or: {statements}");
         let found = format!("{role} lacks some, or has more than serving needs");
         Finding::trouble(what, found, remedy)
+    } else if !through_others.is_empty() {
+        let statements = through_others.join("; ");
+        let found = format!("{role} has more than serving needs, through everybody or a group");
+        let remedy = format!("if nobody else needs it: {statements}");
+        Finding::advice(what, found, remedy)
+    } else {
+        Finding::ok(what, format!("{role} has those of serving, and no more"))
     }
 }
 

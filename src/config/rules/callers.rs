@@ -48,6 +48,15 @@ pub(super) fn check(values: &Values) -> Vec<Problem> {
             );
         }
     }
+    if let Some((name, origin)) = text(values, "tls.trust_domain") {
+        let id = Identity::spiffe(&format!("spiffe://{name}/workload"));
+        if !id.is_ok_and(|id| id.trust_domain() == Some(name)) {
+            let why =
+                format!("{name:?} is no trust domain, so that nobody's SPIFFE ID would count");
+            let example = "the name alone, in lower case: example.org";
+            wrong("tls.trust_domain", origin, why, example);
+        }
+    }
     if let (Some(origin), false) = (set("tls.listen"), tls) {
         let why = "is of no use without certificates";
         wrong("tls.listen", origin, why.into(), "none, or certificates");

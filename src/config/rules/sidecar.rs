@@ -5,6 +5,7 @@ use super::{
     callers::{list, text},
 };
 use crate::sidecar::{is_header_name, parse_origin};
+use std::collections::BTreeSet;
 
 /// The settings that name a header.
 const HEADERS: [&str; 6] = [
@@ -28,12 +29,17 @@ pub(super) fn check(values: &Values) -> Vec<Problem> {
         });
     };
     if let Some((entries, origin)) = list(values, "sidecar.origins") {
+        let mut audiences = BTreeSet::new();
         for entry in entries {
-            if parse_origin(entry).is_none() {
-                let why = format!("{entry:?} is no audience with its origin");
-                let example = "urn:orders=https://orders.example.org";
-                wrong("sidecar.origins", origin.clone(), why, example);
-            }
+            let why = match parse_origin(entry) {
+                None => format!("{entry:?} is no audience with its origin"),
+                Some((audience, _)) if !audiences.insert(audience.clone()) => {
+                    format!("{entry:?} names {audience:?} again, which has an origin already")
+                }
+                Some(_) => continue,
+            };
+            let example = "urn:orders=https://orders.example.org, and each audience once";
+            wrong("sidecar.origins", origin.clone(), why, example);
         }
     }
     for key in ["sidecar.scopes", "sidecar.any_scope", "sidecar.principals"] {

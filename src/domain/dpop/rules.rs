@@ -63,9 +63,15 @@ pub struct Judged {
     pub proven: Proven,
     uri: TargetUri,
     jti: String,
+    has_nonce: bool,
 }
 
 impl Judged {
+    /// Whether it carries a nonce, good or not: it may be taken for as long as one is good.
+    pub(super) fn has_nonce(&self) -> bool {
+        self.has_nonce
+    }
+
     /// What is remembered of it.
     pub fn used(&self) -> Use {
         let mut hasher = blake3::Hasher::new_derive_key("countersign v1 dpop proof");
@@ -129,6 +135,7 @@ impl Rules {
                 nonce,
             },
             uri,
+            has_nonce: proof.nonce.is_some(),
             jti: proof.jti,
         })
     }
@@ -138,10 +145,15 @@ impl Rules {
         nonce::mint(ring, now, self.nonce_lifetime)
     }
 
-    /// How long a proof can be used, from the first to the last moment at which it is taken.
+    /// How long a proof without a nonce can be used, from the first to the last moment at
+    /// which it is taken.
+    pub fn life_without_nonce(&self) -> Duration {
+        self.lifetime + self.skew * 2
+    }
+
+    /// The same of any proof: a good nonce stands in for a fresh `iat`.
     pub fn life(&self) -> Duration {
-        let by_time = self.lifetime + self.skew * 2;
-        by_time.max(self.nonce_lifetime * 2)
+        self.life_without_nonce().max(self.nonce_lifetime * 2)
     }
 
     /// Check 10: whether the proof carries a nonce that is good, and so needs no fresh `iat`.

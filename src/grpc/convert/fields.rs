@@ -152,16 +152,6 @@ impl Fields {
         }
     }
 
-    /// The hint of RFC 7662 section 2.1; tokens say themselves what they are.
-    pub(in crate::grpc) fn token_type_hint(&mut self, text: &str) {
-        if !matches!(text, "" | "access_token" | "refresh_token") {
-            self.refuse(
-                "token_type_hint",
-                "is neither `access_token` nor `refresh_token`",
-            );
-        }
-    }
-
     /// Scopes or audience.
     pub(in crate::grpc) fn terms<K: TermKind>(
         &mut self,

@@ -12,5 +12,5 @@ pub(super) use fields::{Fields, timestamp};
 pub(super) use pages::{client_page, client_place, session_page, session_place};
 pub(super) use tokens::{
     RevocationTarget, batch_tokens, finding, introspect_request, issue_request, issued,
-    presented_token, revocation_target, rotate_request, rotated,
+    revocation_target, revoked_token, rotate_request, rotated,
 };

@@ -190,11 +190,15 @@ pub(in crate::grpc) fn revocation_target(
     fields.finish(target)
 }
 
-/// A token and its hint, of `Introspect` and `RevokeToken`.
-pub(in crate::grpc) fn presented_token(token: String, hint: &str) -> Result<String, Status> {
+/// The token of `RevokeToken`. Tokens say themselves what they are, and an invalid hint is
+/// ignored (RFC 7009 section 2.2).
+pub(in crate::grpc) fn revoked_token(message: v1::RevokeTokenRequest) -> Result<String, Status> {
+    let v1::RevokeTokenRequest {
+        token,
+        token_type_hint: _,
+    } = message;
     let mut fields = Fields::default();
     fields.token("token", &token);
-    fields.token_type_hint(hint);
     fields.finish(token)
 }
 
@@ -220,12 +224,11 @@ pub(in crate::grpc) fn introspect_request(
 ) -> Result<(String, Option<Presentation>), Status> {
     let v1::IntrospectRequest {
         token,
-        token_type_hint,
+        token_type_hint: _,
         dpop,
     } = message;
     let mut fields = Fields::default();
     fields.token("token", &token);
-    fields.token_type_hint(&token_type_hint);
     let presented = dpop.and_then(|presented| presentation(&mut fields, presented));
     fields.finish((token, presented))
 }

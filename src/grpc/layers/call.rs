@@ -146,14 +146,14 @@ impl Edge {
         let response = if let Some(method) = place.map(|place| &methods::TABLE[place]) {
             let limit = self.deadline(method, request.headers());
             // One deadline for all of it: to find out who calls may take a query.
-            let answered = async {
+            let answered = panics::caught(async {
                 self.admit(method, &mut request, arrived, trace.as_ref())
                     .await?;
                 if let (Some(trace), Some(call)) = (&trace, request.extensions().get()) {
                     spans::note(trace, call);
                 }
-                Ok(panics::caught(inner.call(request)).await)
-            };
+                Ok(inner.call(request).await)
+            });
             let answered = match limit {
                 None => answered.await,
                 Some(limit) => timeout_at((arrived + limit).into(), answered)
@@ -263,7 +263,7 @@ impl Edge {
             self.limits.lookup(from)?;
         }
         let credentials = presented.credentials(&self.authority).await?;
-        self.limits.caller(credentials.client_id, method.class)?;
+        self.limits.caller(&credentials, method.class)?;
         Ok(credentials)
     }
 

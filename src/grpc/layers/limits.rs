@@ -2,7 +2,7 @@
 //!
 //! What is over a limit is refused before anything is asked of the database.
 
-use crate::domain::refusal::Refusal;
+use crate::domain::{caller::Credentials, refusal::Refusal, tokens::SecretDigest};
 use crate::grpc::methods::Class;
 use governor::{
     NotUntil, Quota, RateLimiter,
@@ -42,13 +42,17 @@ pub struct Rates {
     pub failed_authentications: Option<NonZeroU32>,
 }
 
+/// A client by one of its secrets, or by its identities: whoever has a secret that was retired
+/// uses up nothing of those that are left.
+type CallerKey = (Uuid, Option<SecretDigest>);
+
 /// The limits of one server.
 #[derive(Debug)]
 pub(in crate::grpc) struct Limits {
-    issue: Option<Keyed<Uuid>>,
-    introspect: Option<Keyed<Uuid>>,
-    revoke: Option<Keyed<Uuid>>,
-    directory: Option<Keyed<Uuid>>,
+    issue: Option<Keyed<CallerKey>>,
+    introspect: Option<Keyed<CallerKey>>,
+    revoke: Option<Keyed<CallerKey>>,
+    directory: Option<Keyed<CallerKey>>,
     server: Option<governor::DefaultDirectRateLimiter>,
     failures: Option<Keyed<IpAddr>>,
     lookups: Option<Keyed<IpAddr>>,
@@ -106,7 +110,7 @@ impl Limits {
     }
 
     /// Takes one call of a caller.
-    pub(super) fn caller(&self, client_id: Uuid, class: Class) -> Result<(), Refusal> {
+    pub(super) fn caller(&self, caller: &Credentials, class: Class) -> Result<(), Refusal> {
         let keyed = match class {
             Class::Issue => &self.issue,
             Class::Introspect => &self.introspect,
@@ -118,7 +122,7 @@ impl Limits {
             return Ok(());
         };
         keyed
-            .check(&client_id)
+            .check(&(caller.client_id, caller.secret))
             .map_err(|until| refusal("of this client", &until))
     }
 
@@ -169,6 +173,14 @@ mod tests {
         NonZeroU32::new(rate)
     }
 
+    fn with_secret(client: u128, secret: u8) -> Credentials {
+        Credentials {
+            client_id: Uuid::from_u128(client),
+            secret: Some(SecretDigest([secret; 32])),
+            identity: None,
+        }
+    }
+
     #[test]
     fn each_caller_and_each_class_has_its_own() {
         let limits = Limits::new(&Rates {
@@ -176,7 +188,7 @@ mod tests {
             introspect: rate(1),
             ..Rates::default()
         });
-        let (one, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let (one, other) = (&with_secret(1, 1), &with_secret(2, 1));
         assert!(limits.caller(one, Class::Issue).is_ok());
         assert!(limits.caller(one, Class::Issue).is_ok());
         let refused = limits.caller(one, Class::Issue).unwrap_err();
@@ -192,6 +204,23 @@ mod tests {
             assert!(limits.caller(one, Class::Revoke).is_ok());
             assert!(limits.call().is_ok());
         }
+    }
+
+    #[test]
+    fn who_has_one_secret_uses_up_nothing_of_the_others() {
+        let limits = Limits::new(&Rates {
+            issue: rate(1),
+            ..Rates::default()
+        });
+        let (retired, current) = (with_secret(1, 1), with_secret(1, 2));
+        assert!(limits.caller(&retired, Class::Issue).is_ok());
+        assert!(limits.caller(&retired, Class::Issue).is_err());
+        assert!(limits.caller(&current, Class::Issue).is_ok());
+        let certificate = Credentials {
+            secret: None,
+            ..current
+        };
+        assert!(limits.caller(&certificate, Class::Issue).is_ok());
     }
 
     #[test]
@@ -216,7 +245,7 @@ mod tests {
             ..Rates::default()
         });
         for n in 0..MOST_KEYS as u128 * 3 {
-            limits.caller(Uuid::from_u128(n), Class::Issue).unwrap();
+            limits.caller(&with_secret(n, 1), Class::Issue).unwrap();
         }
         let kept = limits.issue.unwrap().limiter.len();
         assert!(kept <= MOST_KEYS + LOOK_EVERY as usize, "{kept}");

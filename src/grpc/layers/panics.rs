@@ -1,21 +1,19 @@
-//! A handler that panics fails its own call; the server lives.
+//! A call that panics fails alone; the server lives.
 
 use crate::grpc::status;
 use futures_util::FutureExt as _;
-use std::{any::Any, convert::Infallible, future::Future, panic::AssertUnwindSafe};
-use tonic::body::Body;
+use std::{any::Any, future::Future, panic::AssertUnwindSafe};
+use tonic::Status;
 
-/// The answer of a handler, or INTERNAL if it panics.
-pub(super) async fn caught(
-    handler: impl Future<Output = Result<http::Response<Body>, Infallible>>,
-) -> Result<http::Response<Body>, Infallible> {
-    // What a handler shares with others is behind locks that recover, or channels.
-    AssertUnwindSafe(handler)
+/// What becomes of a call, or INTERNAL if it panics.
+pub(super) async fn caught<T>(call: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
+    // What a call shares with others is behind locks that recover, or channels.
+    AssertUnwindSafe(call)
         .catch_unwind()
         .await
         .unwrap_or_else(|panic| {
-            tracing::error!(panic = message(&*panic), "a handler panicked");
-            Ok(status::internal().into_http())
+            tracing::error!(panic = message(&*panic), "a call panicked");
+            Err(status::internal())
         })
 }
 
@@ -30,12 +28,11 @@ fn message(panic: &(dyn Any + Send)) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tonic::{Code, Status};
+    use tonic::Code;
 
     #[tokio::test]
     async fn a_panic_becomes_internal_for_its_call() {
-        let response = caught(async { panic!("on purpose") }).await.unwrap();
-        let status = Status::from_header_map(response.headers()).unwrap();
-        assert_eq!(status.code(), Code::Internal);
+        let status = caught::<()>(async { panic!("on purpose") }).await;
+        assert_eq!(status.unwrap_err().code(), Code::Internal);
     }
 }

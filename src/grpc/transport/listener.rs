@@ -280,6 +280,9 @@ async fn shake(
         Some([leaf, ..]) => certificate::names(leaf, material.trust_domain()),
         _ => Ok(Vec::new()),
     };
+    if let Err(why) = &names {
+        tracing::debug!(?from, %why, "a certificate names nobody");
+    }
     let peer = Peer::new(from, names, trust);
     Ok(Stream::new(Wire::Tls(Box::new(stream)), peer))
 }

@@ -18,6 +18,8 @@ mod statement;
 use std::{fmt, time::Duration};
 
 pub use error::{Cause, MigrateError};
+pub use roles::Rights;
+pub(super) use roles::examine as rights;
 pub use session::LOCK_KEY;
 pub use state::{SchemaState, schema_state};
 
@@ -25,7 +27,6 @@ use super::{
     catalog::{self, CheckReport, Difference, Extent},
     url::DatabaseUrl,
 };
-use tokio_postgres::Client;
 
 /// How to migrate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +65,9 @@ pub struct MigrationReport {
     pub granted: Vec<String>,
     /// What stands beyond the documents and was left as it is.
     pub tolerated: Vec<Difference>,
+    /// The statements that would take what the role that serves may do beyond its least rights,
+    /// through everybody or through a group: a decision that is not ours.
+    pub through_others: Vec<String>,
     /// The schema that was found, if it is the next one: this binary serves on it, and has
     /// nothing to do.
     pub next: Option<i32>,
@@ -134,15 +138,6 @@ pub async fn dry_run(
     options: &MigrateOptions,
 ) -> Result<Vec<Step>, MigrateError> {
     runner::dry_run(&database.into(), options).await
-}
-
-/// The statements that would give a role the rights of serving, and take away what is more.
-pub(super) async fn missing_rights(
-    client: &Client,
-    role: &str,
-) -> Result<Vec<String>, tokio_postgres::Error> {
-    let statements = roles::read(client, role).await?;
-    Ok(statements.into_iter().map(|(_, sql)| sql).collect())
 }
 
 /// Checks a database against the documents; changes nothing.

@@ -17,6 +17,31 @@ const PASSWORD: &str = include_str!("../../../sql/roles/password.sql");
 /// The step of `roles.statements` that creates the role.
 const CREATE_ROLE: i32 = 1;
 
+/// The step that is told, and run by nobody but a person.
+const THROUGH_OTHERS: i32 = 12;
+
+/// What stands between a role and the rights of serving.
+#[derive(Debug, Clone, Default)]
+pub struct Rights {
+    /// The statements that would give it what it lacks, and take what it has more.
+    pub pending: Vec<String>,
+    /// The statements that would take what it has more through everybody or through a group.
+    pub through_others: Vec<String>,
+}
+
+/// Reads both.
+pub(in crate::store) async fn examine(client: &Client, role: &str) -> Result<Rights, DriverError> {
+    let mut rights = Rights::default();
+    for (step, sql) in read(client, role).await? {
+        if step == THROUGH_OTHERS {
+            rights.through_others.push(sql);
+        } else {
+            rights.pending.push(sql);
+        }
+    }
+    Ok(rights)
+}
+
 /// The statements that have still to be run for the role that serves; none: it is as it
 /// has to be. Each comes with the number of its step.
 pub(super) async fn pending(
@@ -25,15 +50,27 @@ pub(super) async fn pending(
 ) -> Result<Vec<(i32, Statement)>, MigrateError> {
     let failed = |error| MigrateError::of("read the rights of the serving role", "", error);
     let statements = read(client, role).await.map_err(failed)?;
-    let titled = statements.into_iter().map(|(step, sql)| {
+    let run = statements
+        .into_iter()
+        .filter(|(step, _)| *step != THROUGH_OTHERS);
+    let titled = run.map(|(step, sql)| {
         let title = format!("run `{sql}`");
         (step, brief(title, sql))
     });
     Ok(titled.collect())
 }
 
-/// The same, as plain SQL.
-pub(super) async fn read(client: &Client, role: &str) -> Result<Vec<(i32, String)>, DriverError> {
+/// What the role has more, and not by a right of its own.
+pub(super) async fn through_others(
+    client: &Client,
+    role: &str,
+) -> Result<Vec<String>, MigrateError> {
+    let failed = |error| MigrateError::of("read the rights of the serving role", "", error);
+    Ok(examine(client, role).await.map_err(failed)?.through_others)
+}
+
+/// The same as [`pending`], as plain SQL, with what is not run.
+async fn read(client: &Client, role: &str) -> Result<Vec<(i32, String)>, DriverError> {
     let rows = client
         .query_typed(STATEMENTS, &[(&role, Type::TEXT)])
         .await?;

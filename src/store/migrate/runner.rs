@@ -69,6 +69,7 @@ pub(super) async fn migrate(
 
     // For what the repairs have made.
     grant(&client, options, &mut report, progress).await?;
+    report.through_others = roles::through_others(&client, &options.serving_role).await?;
     session::unlock(&client).await?;
     Ok(report)
 }

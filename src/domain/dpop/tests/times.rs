@@ -59,13 +59,18 @@ fn a_nonce_is_of_this_slot_or_the_last_and_stands_in_for_the_time() {
 
 #[test]
 fn a_proof_is_remembered_for_its_whole_life_and_no_more_than_there_is_room() {
-    let life = Duration::from_secs(100);
+    let rules = Rules {
+        lifetime: Duration::from_secs(60),
+        skew: Duration::from_secs(20),
+        nonce_lifetime: Duration::from_secs(300),
+        ..rules()
+    };
     let proof = |id: u32| {
         let proof = with_claim("jti", json!(id.to_string()));
-        judged(&rules(), &proof, now()).unwrap()
+        judged(&rules, &proof, now()).unwrap()
     };
     let after = |seconds: i64| now() + TimeDelta::seconds(seconds);
-    let mut replays = Replays::new(life, 3);
+    let mut replays = Replays::new(&rules, 3);
     assert!(replays.is_empty());
     assert_eq!(replays.remember(&proof(1), after(0)), Remembered::First);
     assert_eq!(replays.remember(&proof(1), after(0)), Remembered::Replayed);
@@ -89,4 +94,48 @@ fn a_proof_is_remembered_for_its_whole_life_and_no_more_than_there_is_room() {
     assert_eq!(replays.len(), 2);
     assert_eq!(replays.remember(&proof(5), after(1000)), Remembered::First);
     assert_eq!(replays.len(), 1);
+}
+
+#[test]
+fn a_proof_with_a_nonce_is_remembered_for_as_long_as_one_is_good() {
+    let rules = Rules {
+        lifetime: Duration::from_secs(60),
+        skew: Duration::from_secs(20),
+        nonce_lifetime: Duration::from_secs(300),
+        ..rules()
+    };
+    let nonce = rules.fresh_nonce(&ring(5), now());
+    let mut replays = Replays::new(&rules, 3);
+    let after = |seconds: i64| now() + TimeDelta::seconds(seconds);
+    let with = judged(&rules, &with_claim("nonce", json!(nonce)), now()).unwrap();
+    // Not good yet by this clock, perhaps; it will be.
+    let other = judged(&rules, &with_claim("nonce", json!("of another")), now()).unwrap();
+    assert_eq!(replays.remember(&with, after(0)), Remembered::First);
+    assert_eq!(replays.remember(&other, after(0)), Remembered::Replayed);
+    for seconds in [100, 250, 599] {
+        assert_eq!(
+            replays.remember(&with, after(seconds)),
+            Remembered::Replayed
+        );
+    }
+    assert_eq!(replays.remember(&with, after(1200)), Remembered::First);
+    let without = judged(&rules, &with_claim("nonce", json!(null)), now());
+    assert_eq!(
+        without.map(|proof| replays.remember(&proof, after(1800))),
+        Ok(Remembered::Replayed),
+        "one id is one use"
+    );
+}
+
+#[test]
+fn no_proof_is_taken_after_it_is_forgotten() {
+    let rules = Rules {
+        lifetime: Duration::from_secs(60),
+        skew: Duration::from_secs(20),
+        ..rules()
+    };
+    let proof = with_claim("iat", json!(now().timestamp()));
+    let taken = |seconds: i64| judged(&rules, &proof, now() + TimeDelta::seconds(seconds)).is_ok();
+    assert!(!taken(-21) && taken(-20) && taken(80) && !taken(81));
+    assert_eq!(rules.life_without_nonce(), Duration::from_secs(80 + 20));
 }
