@@ -126,12 +126,15 @@ statement (step, ord, object, text) AS (
     UNION ALL
     -- Planner settings belong to the role, for PgBouncer forbids a session its own: a plan
     -- cached while a table was empty stays a sequential scan for life, and a statement whose
-    -- array has one element would be planned anew each time, at several times its own cost.
+    -- array has one element would be planned anew each time, at several times its own cost. And
+    -- a statement that is its own transaction sees what its locks waited for, whatever the
+    -- database has for a default.
     SELECT 10, w.ord::int, $1,
-           format('ALTER ROLE %I IN DATABASE %I SET %I = %s', $1, current_database(), w.setting, w.value)
+           format('ALTER ROLE %I IN DATABASE %I SET %I = %L', $1, current_database(), w.setting, w.value)
     FROM serving s
     CROSS JOIN (VALUES (1, 'enable_seqscan', 'off'), (2, 'jit', 'off'),
-                       (3, 'plan_cache_mode', 'force_generic_plan')) AS w (ord, setting, value)
+                       (3, 'plan_cache_mode', 'force_generic_plan'),
+                       (4, 'default_transaction_isolation', 'read committed')) AS w (ord, setting, value)
     WHERE NOT EXISTS (
         SELECT FROM pg_catalog.pg_db_role_setting g
         JOIN pg_catalog.pg_database b ON b.oid = g.setdatabase AND b.datname = current_database()

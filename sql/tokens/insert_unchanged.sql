@@ -4,14 +4,16 @@
 -- that each was, $9 that of its identity). All of them are inserted where all of that is as it
 -- was and the clock has passed the last cut-off among it ($4), and else none. A transaction of
 -- its own: it returns the tokens' time, or no row. A cut-off of a client waits for this; one that
--- is under way leaves its row out.
+-- is under way leaves its row out, and so does whoever holds the client's row of the shared table,
+-- for which the foreign key would wait.
 -- Of each token there are digest and id ($10, $11); what many have in common is sent and made
 -- once ($13 to $18), and $12 is where each one's stands there.
 WITH held AS MATERIALIZED (
     SELECT
     FROM unnest($1::uuid[], $2::text[]) AS i (client_id, printed)
     JOIN countersign.client c ON c.client_id = i.client_id AND c::text = i.printed
-    FOR KEY SHARE OF c SKIP LOCKED
+    JOIN public.oauth_clients k ON k.id = c.client_id
+    FOR KEY SHARE OF c, k SKIP LOCKED
 ), unchanged AS MATERIALIZED (
     SELECT clock_timestamp() AS at
     FROM countersign.authority a

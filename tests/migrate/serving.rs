@@ -83,7 +83,8 @@ async fn the_serving_role_does_what_serving_needs() {
     );
     assert_eq!(
         text(&serving, &settings).await,
-        "{enable_seqscan=off,jit=off,plan_cache_mode=force_generic_plan,statement_timeout=5000,\
+        "{enable_seqscan=off,jit=off,plan_cache_mode=force_generic_plan,\
+         \"default_transaction_isolation=read committed\",statement_timeout=5000,\
          lock_timeout=2000,idle_in_transaction_session_timeout=5000}"
     );
 }
@@ -259,13 +260,14 @@ async fn who_may_not_create_the_role_is_told_what_to_have_run() {
         .await
         .expect_err("no right to set for other roles");
     assert!(
-        error.to_string().contains("SET enable_seqscan = off;"),
+        error.to_string().contains("SET enable_seqscan = 'off';"),
         "{error}"
     );
     for (setting, value) in [
         ("enable_seqscan", "off"),
         ("jit", "off"),
         ("plan_cache_mode", "force_generic_plan"),
+        ("default_transaction_isolation", "'read committed'"),
         ("statement_timeout", "5000"),
         ("lock_timeout", "2000"),
         ("idle_in_transaction_session_timeout", "5000"),

@@ -54,7 +54,7 @@ impl Expiring for Families {
                 Ok(Seen {
                     now: columns.take()?,
                     expires_at: columns.take()?,
-                    id: Some(columns.take()?),
+                    id: columns.take()?,
                 })
             })
             .collect()

@@ -88,7 +88,7 @@ impl Purger {
     /// One pass: what is due, until all of it is gone, the budget is used up, or `wanted`
     /// says no. Holds one connection at most, and none between two batches.
     ///
-    /// What was removed before a failure stays removed, and is counted by the instruments.
+    /// What was removed in spite of a failure stays removed, and is counted by the instruments.
     pub async fn pass(
         &mut self,
         wanted: &(dyn Fn() -> bool + Sync),
@@ -99,14 +99,13 @@ impl Purger {
         let (half, whole) = (by(2), by(1));
         let batch = self.options.batch;
         let mut proofs = 0;
-        let walked = async {
-            let spent = || past(half) || !wanted();
-            walk(&mut self.families, &mut self.of_families, batch, &spent).await?;
-            let spent = || past(whole) || !wanted();
-            walk(&mut self.tokens, &mut self.of_tokens, batch, &spent).await?;
-            proofs::remove(self.tokens.pool(), batch, &mut proofs, &spent).await
-        };
-        let walked = walked.await;
+        let spent = || past(half) || !wanted();
+        let families = walk(&mut self.families, &mut self.of_families, batch, &spent).await;
+        let spent = || past(whole) || !wanted();
+        let tokens = walk(&mut self.tokens, &mut self.of_tokens, batch, &spent).await;
+        let forgotten = proofs::remove(self.tokens.pool(), batch, &mut proofs, &spent).await;
+        // Where one cannot be removed, the others still are.
+        let walked = families.and(tokens).and(forgotten);
         let purged = Purged {
             access_tokens: self.tokens.take_count(),
             proofs,

@@ -17,7 +17,7 @@ const WHOLE_EVERY: Duration = Duration::from_hours(1);
 
 /// A row that a walk came by.
 pub(super) struct Seen<I> {
-    /// What removes it. `None`: it is not ours.
+    /// What removes it. `None`: it is not ours, or not due yet, and passed over.
     pub(super) id: Option<I>,
     pub(super) expires_at: DateTime<Utc>,
     /// The database's clock.

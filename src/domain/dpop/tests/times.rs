@@ -60,9 +60,9 @@ fn a_nonce_is_of_this_slot_or_the_last_and_stands_in_for_the_time() {
 #[test]
 fn a_proof_is_remembered_for_its_whole_life_and_no_more_than_there_is_room() {
     let rules = Rules {
-        lifetime: Duration::from_secs(60),
+        lifetime: Duration::from_mins(1),
         skew: Duration::from_secs(20),
-        nonce_lifetime: Duration::from_secs(300),
+        nonce_lifetime: Duration::from_mins(5),
         ..rules()
     };
     let proof = |id: u32| {
@@ -99,9 +99,9 @@ fn a_proof_is_remembered_for_its_whole_life_and_no_more_than_there_is_room() {
 #[test]
 fn a_proof_with_a_nonce_is_remembered_for_as_long_as_one_is_good() {
     let rules = Rules {
-        lifetime: Duration::from_secs(60),
+        lifetime: Duration::from_mins(1),
         skew: Duration::from_secs(20),
-        nonce_lifetime: Duration::from_secs(300),
+        nonce_lifetime: Duration::from_mins(5),
         ..rules()
     };
     let nonce = rules.fresh_nonce(&ring(5), now());
@@ -130,7 +130,7 @@ fn a_proof_with_a_nonce_is_remembered_for_as_long_as_one_is_good() {
 #[test]
 fn no_proof_is_taken_after_it_is_forgotten() {
     let rules = Rules {
-        lifetime: Duration::from_secs(60),
+        lifetime: Duration::from_mins(1),
         skew: Duration::from_secs(20),
         ..rules()
     };
