@@ -5,7 +5,7 @@
 -- subquery: EXISTS may be planned as a hash of the whole table.
 SELECT
     i.ord,
-    (SELECT true FROM public.oauth_access_tokens o WHERE o.digest = i.doubt) IS NOT NULL,
+    (SELECT o.expires_at FROM public.oauth_access_tokens o WHERE o.digest = i.doubt),
     n.subject,
     n.disabled_at,
     n.not_before,

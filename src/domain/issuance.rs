@@ -141,6 +141,16 @@ impl Issue {
         self.created_at = at;
         self
     }
+
+    /// The same, as an earlier attempt of this call wrote it, whose access token dies then.
+    pub fn as_written(mut self, access_expires_at: DateTime<Utc>) -> Self {
+        let later = self.access_expires_at - access_expires_at;
+        self.access_expires_at = access_expires_at;
+        self.session_expires_at = self
+            .session_expires_at
+            .and_then(|end| end.checked_sub_signed(later));
+        self
+    }
 }
 
 /// Decides what is issued.

@@ -50,9 +50,11 @@ pub(crate) async fn issue(
                 outcomes.push(Outcome::Busy);
                 continue;
             }
-            let decided = issuance::decide(ask, &reading.situation, defaults);
-            if let (Ok(issue), false) = (&decided, reading.committed) {
-                issues.push((outcomes.len(), ask.as_ref(), issue.clone()));
+            let mut decided = issuance::decide(ask, &reading.situation, defaults);
+            match (decided, reading.committed) {
+                (Ok(issue), Some(expires_at)) => decided = Ok(issue.as_written(expires_at)),
+                (Ok(issue), None) => issues.push((outcomes.len(), ask.as_ref(), issue.clone())),
+                (Err(_), _) => {}
             }
             outcomes.push(Outcome::Done(decided));
         }

@@ -132,6 +132,8 @@ fn committed(presented: &Presented, family: &Family, minted_at: DateTime<Utc>) -
         replayed = session.life.last_used_at != minted_at;
         session.version = presented.token.counter();
     }
+    // What it says of times was true then.
+    before.standing.now = minted_at;
     let result = match rotation::decide(presented, &before, Duration::ZERO) {
         Decision::Rotate(success) | Decision::Replay(success) => Ok(success),
         Decision::EndReused => Err(Refusal::RefreshTokenReused),

@@ -24,8 +24,8 @@ use uuid::Uuid;
 /// What was read for one order.
 pub(super) struct Reading {
     pub(super) situation: Situation,
-    /// The access token in doubt is there: the earlier attempt was committed.
-    pub(super) committed: bool,
+    /// When the access token in doubt dies, which is there: the earlier attempt was committed.
+    pub(super) committed: Option<DateTime<Utc>>,
 }
 
 /// The rows that a batch has locked.
@@ -234,7 +234,7 @@ async fn clients(connection: &Connection, wanted: &[Uuid]) -> Result<Clients, St
 /// What was read of one order alone.
 #[derive(Default)]
 struct Own {
-    committed: bool,
+    committed: Option<DateTime<Utc>>,
     user: Option<User>,
     earlier: Option<EarlierOpening>,
 }
