@@ -135,7 +135,7 @@ impl Watched {
         let outcome = match (self.reload)().await {
             Ok(changed) => {
                 if self.wrong.take().is_some() {
-                    tracing::info!(what = self.what, "the file is well again");
+                    tracing::info!(what = self.what, "the file can be used again");
                 }
                 if changed { "changed" } else { "unchanged" }
             }

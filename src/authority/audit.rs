@@ -27,8 +27,8 @@ use uuid::Uuid;
 pub struct Record {
     /// When, by the server's clock.
     pub at: DateTime<Utc>,
-    /// What was tried: `caller`, `issue`, `rotate`, `revoke`, `client`, `user` and so
-    /// on.
+    /// What was tried: `caller`, `issue`, `revoke_session`, `create_client` and so on
+    /// (docs/audit.md).
     pub event: &'static str,
     /// `done` or `refused`.
     pub outcome: &'static str,

@@ -99,7 +99,7 @@ impl Authority {
             return Ok(Some(Err(Fault::Several)));
         }
         let Ok(proof) = std::str::from_utf8(proof) else {
-            return Ok(Some(Err(Fault::Malformed("it is no ASCII text"))));
+            return Ok(Some(Err(Fault::Malformed("it is not ASCII"))));
         };
         let expected = Expected {
             method: POST,

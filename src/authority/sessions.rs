@@ -15,12 +15,23 @@ pub struct SessionPage {
 }
 
 impl Authority {
-    /// Ends one session by its id; returns how many live ones ended.
+    /// Ends one session by its id; returns how many live ones ended: 0 of one that is not known,
+    /// has ended, or is another client's without the role `revoker`.
+    ///
+    /// # Errors
+    /// The refusals of [`Caller::admit`](crate::domain::caller::Caller::admit).
+    /// `Failure::Store`: the database failed it.
     pub async fn revoke_session(&self, call: &Call, session_id: Uuid) -> Result<u32, Failure> {
         self.end(call, Target::Session(session_id)).await
     }
 
-    /// Ends the session of a token of either kind; what is no token ends nothing.
+    /// Ends the session of a token of either kind, also of a stale or expired one; like
+    /// [`revoke_session`](Self::revoke_session). What is no token of ours ends nothing, and costs
+    /// no query.
+    ///
+    /// # Errors
+    /// The refusals of [`Caller::admit`](crate::domain::caller::Caller::admit).
+    /// `Failure::Store`: the database failed it.
     pub async fn revoke_session_of(&self, call: &Call, token: &str) -> Result<u32, Failure> {
         match self.read(token) {
             None => Ok(0),
@@ -29,7 +40,13 @@ impl Authority {
         }
     }
 
-    /// Ends a user's sessions, all or all but one.
+    /// Ends a user's sessions, all or all but one, and returns how many live ones ended: with the
+    /// role `revoker` those of every client, otherwise the caller's own. Their tokens without a
+    /// session die as well.
+    ///
+    /// # Errors
+    /// The refusals of [`Caller::admit`](crate::domain::caller::Caller::admit).
+    /// `Failure::Store`: the database failed it.
     pub async fn revoke_sessions_of_user(
         &self,
         call: &Call,
@@ -42,7 +59,12 @@ impl Authority {
         Ok(self.revoked(call, "revoke_user", &revoked))
     }
 
-    /// One page of a user's live sessions.
+    /// One page of a user's live sessions, at most `page_size` of them: with the role `revoker`
+    /// those of every client, otherwise the caller's own.
+    ///
+    /// # Errors
+    /// The refusals of [`Caller::admit`](crate::domain::caller::Caller::admit).
+    /// `Failure::Store`: the database failed it.
     pub async fn list_sessions(
         &self,
         call: &Call,

@@ -103,7 +103,13 @@ pub struct RotatedToken {
 }
 
 impl Authority {
-    /// Issues a token.
+    /// Issues a token, and opens a session with it where the request has one.
+    ///
+    /// # Errors
+    /// The refusals of [`issuance::decide`](crate::domain::issuance::decide), but that a
+    /// `CallerMoved` is tried once more as the client whom the identity names now, and is
+    /// `CredentialsInvalid` where it names nobody; `LinkRequired`: a table that others share wants
+    /// more of a new user. `Failure::Store`: the database failed it.
     pub async fn issue(&self, call: &Call, request: IssueRequest) -> Result<IssuedToken, Failure> {
         let issued = self.issue_once(call, &request).await;
         let identity = call.claim.credentials.identity.as_ref();
@@ -196,7 +202,13 @@ impl Authority {
         }
     }
 
-    /// Rotates a refresh token.
+    /// Rotates a refresh token (RFC 6749 section 6).
+    ///
+    /// # Errors
+    /// `RefreshTokenInvalid`: its form, checksum, key or MAC is wrong, for which nothing is asked
+    /// of the database; then the refusals of
+    /// [`rotation::decide`](crate::domain::rotation::decide), and `RefreshTokenReused` where that
+    /// ended the session. `Failure::Store`: the database failed it.
     pub async fn rotate(
         &self,
         call: &Call,
@@ -276,8 +288,13 @@ impl Authority {
         })
     }
 
-    /// Says what a token is, and whether the proof that came with it is its owner's. A forged
-    /// one costs no query.
+    /// Says what a token is, and whether the proof that came with it is its owner's (RFC 7662
+    /// section 2, RFC 9449 section 7). What is no token of ours is `Finding::Inactive`, and costs
+    /// no query.
+    ///
+    /// # Errors
+    /// The refusals of [`Caller::admit`](crate::domain::caller::Caller::admit); `TooManyProofs`:
+    /// this replica has no room to remember the proof. `Failure::Store`: the database failed it.
     pub async fn introspect(
         &self,
         call: &Call,
@@ -298,7 +315,12 @@ impl Authority {
         self.remember(finding, proof.and_then(Result::ok).as_ref())
     }
 
-    /// Says what several tokens are, in order.
+    /// Says what several tokens are, in order, without proofs; like
+    /// [`introspect`](Self::introspect).
+    ///
+    /// # Errors
+    /// The refusals of [`Caller::admit`](crate::domain::caller::Caller::admit).
+    /// `Failure::Store`: the database failed it.
     pub async fn introspect_all(
         &self,
         call: &Call,
@@ -327,8 +349,12 @@ impl Authority {
         Ok(findings)
     }
 
-    /// Revokes one token (RFC 7009): an access token alone, a refresh token with its
-    /// session.
+    /// Revokes one token (RFC 7009 section 2): an access token alone, a refresh token with its
+    /// session. What is no token, is not known, or another client's, is passed over.
+    ///
+    /// # Errors
+    /// The refusals of [`Caller::admit`](crate::domain::caller::Caller::admit).
+    /// `Failure::Store`: the database failed it.
     pub async fn revoke_token(&self, call: &Call, token: &str) -> Result<(), Failure> {
         let target = match self.read(token) {
             None => return Ok(()),

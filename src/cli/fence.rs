@@ -15,7 +15,7 @@ Examples:
 pub(super) struct FenceArgs {
     #[command(flatten)]
     database: DatabaseArgs,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long)]
     yes: bool,
 }
@@ -40,7 +40,7 @@ fn confirmed() -> Result<bool, Failure> {
     if !std::io::stdin().is_terminal() {
         return Err(Failure::new(
             Exit::BadInput,
-            "this ends every session of every user; say --yes",
+            "this ends every session of every user; pass --yes",
         ));
     }
     eprint!("This ends every session of every user. Type `fence` to go on: ");

@@ -17,7 +17,7 @@ pub enum KeysCommand {
     /// Make a new key, for a key file or for stdout
     ///
     /// The first key of a file mints and all verify, so an appended key waits
-    /// until every replica has it and someone moves its line to the top.
+    /// until every replica has it and `keys promote` puts it first.
     #[command(after_long_help = "\
 Examples:
   countersign keys generate --file keys

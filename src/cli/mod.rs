@@ -70,10 +70,10 @@ enum Command {
     /// List and end sessions
     #[command(subcommand)]
     Session(session::SessionCommand),
-    /// Keep the clients that the authority serves
+    /// Manage the clients that the authority serves
     #[command(subcommand)]
     Client(client::ClientCommand),
-    /// Keep the users that the authority knows
+    /// Manage the users that the authority knows
     #[command(subcommand)]
     User(user::UserCommand),
     /// Try a running deployment: the four calls, once

@@ -43,7 +43,7 @@ pub(super) struct VerifyArgs {
     #[arg(long, value_name = "CALLERS", default_value_t = 64)]
     #[arg(value_parser = clap::value_parser!(u16).range(4..=1024))]
     concurrency: u16,
-    /// Another server of the same deployment; every call goes to one of all, by lot
+    /// Another server of the same deployment; each call goes to one of them, chosen at random
     #[arg(long, value_name = "URL")]
     replica: Vec<String>,
 }

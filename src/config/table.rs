@@ -117,7 +117,8 @@ settings! {
         /// The SPIFFE Workload API that gives certificate, key and authorities, instead of files.
         /// Its trust domain is then the only one whose SPIFFE IDs count.
         workload_api: Option<String> = Text(1..=255), Optional("unix:///run/spire/agent/api.sock");
-        /// The only trust domain whose SPIFFE IDs count; without it, any that the authorities sign.
+        /// The only trust domain whose SPIFFE IDs count in certificates; without it, any that the
+        /// authorities sign. An ID that a trusted proxy forwards counts where a client lists it.
         trust_domain: Option<String> = Text(1..=255), Optional("example.org");
         /// Whether callers send certificates: off, optional (one that is sent must hold), required.
         client_certificates: ClientCertificates = Words(ClientCertificates::WORDS), Default("off");
@@ -135,9 +136,11 @@ settings! {
     }
 
     section limits: Limits = "Calls a second, of which a second's worth may come at once; 0: any number." {
-        /// `IssueToken` and `RotateRefresh` of one client, in this process.
+        /// `IssueToken` and `RotateRefresh` of one client, in this process. Here and below each
+        /// secret of a client counts by itself, and all its certificates together: a retired secret
+        /// uses up nothing of the others.
         issue: u32 = Integer(0..=RATE), Default("0");
-        /// `Introspect`, `BatchIntrospect` and `ListSessions` of one client.
+        /// `Introspect`, `BatchIntrospect`, `ListSessions` and Envoy's Check of one client.
         introspect: u32 = Integer(0..=RATE), Default("0");
         /// `RevokeSession` and `RevokeToken` of one client.
         revoke: u32 = Integer(0..=RATE), Default("0");
@@ -175,7 +178,8 @@ settings! {
     }
 
     section calls: Calls = "Every call." {
-        /// The server's own deadline for every call but `RotateRefresh`.
+        /// The server's own deadline for every call but `RotateRefresh` and Envoy's Check; streams
+        /// have none.
         deadline: Duration = Time(ms(100)..=secs(5 * MINUTE)), Default("10s");
         /// The largest message that the server reads.
         max_message_bytes: usize = Bytes(64 * KIB..=64 * MIB), Default("4MiB");
@@ -234,7 +238,8 @@ settings! {
         nonces: Nonces = Words(Nonces::WORDS), Default("off");
         /// How long a nonce is good for at least; at most it is twice as long.
         nonce_lifetime: Duration = Time(secs(1)..=secs(HOUR)), Default("5m");
-        /// Where the proofs are remembered that resource servers pass to `Introspect`.
+        /// Where the proofs are remembered that Introspect and Check verified, so that each is taken
+        /// once.
         replay: ReplayMemory = Words(ReplayMemory::WORDS), Default("memory");
         /// How many of them one replica remembers; those beyond are refused.
         replay_entries: usize = Integer(1..=10_000_000), Default("500000");

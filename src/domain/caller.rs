@@ -51,7 +51,7 @@ pub enum Role {
     Introspector,
     /// Lists and ends sessions and tokens of other clients.
     Revoker,
-    /// Keeps the directory, and sees every token.
+    /// Manages the directory, and sees every token.
     Admin,
 }
 
@@ -110,6 +110,10 @@ impl Caller {
 
     /// Admits a caller: its proof is known and live, names one client, which is enabled and
     /// has a role that the method demands.
+    ///
+    /// # Errors
+    /// `CredentialsInvalid`: no live proof; `CredentialsConflict`: the identity is another
+    /// client's; `CallerDisabled`; `PermissionDenied`: none of the roles.
     pub fn admit(standing: Option<&Self>, access: Access) -> Result<&Self, Refusal> {
         let caller = standing.ok_or(Refusal::CredentialsInvalid)?;
         if caller.identity_of.is_some_and(|id| id != caller.client_id) {

@@ -94,8 +94,12 @@ pub struct Description {
     pub expires_at: DateTime<Utc>,
 }
 
-/// Decides what the caller is told. An error is the caller's own fault, never the
-/// token's.
+/// Decides what the caller is told (RFC 7662 section 2.2, RFC 9449 sections 4.3, check 12, and
+/// 7): `Inactive` of a token that is not known, dead, revoked, superseded, or none of the caller's
+/// business; `Unproven` of a live one whose proof is not its owner's.
+///
+/// # Errors
+/// Those of [`Caller::admit`]: the caller's own fault, never the token's.
 pub fn decide(
     question: &Question,
     caller: Option<&Caller>,

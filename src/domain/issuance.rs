@@ -153,7 +153,19 @@ impl Issue {
     }
 }
 
-/// Decides what is issued.
+/// Decides what is issued (RFC 6749 section 4.4, RFC 8707 section 2, RFC 9449 section 5).
+///
+/// # Errors
+/// The first that holds, in this order:
+/// - of the caller: those of [`Caller::admit`]; `CallerMoved`: its identity is another client's
+///   than the order was made for; `MintsOnlyForItself`: it asks for more than its own token, and
+///   is no issuer;
+/// - of the client that the token is for: `ClientNotFound`, `ClientDisabled`;
+/// - of the call's proof: those of [`Demands::key`](super::dpop::Demands::key);
+/// - of the user: `SubjectDisabled`; `SubjectNotFound`: not known, and not to be registered;
+/// - `InvalidScope` and `InvalidTarget`: the client may not have all that is asked for;
+/// - of the session to open: `RequestIdConflict`: the request id opened one of another client or
+///   user within a day; `SessionLimitReached`: the user has as many as allowed.
 pub fn decide(order: &Order, situation: &Situation, defaults: &Defaults) -> Result<Issue, Refusal> {
     let caller = Caller::admit(situation.caller.as_ref(), order.claim.access)?;
     if caller.client_id != order.claim.credentials.client_id {

@@ -141,7 +141,7 @@ pub enum KeyFileError {
         line: usize,
     },
     /// Two keys have one id.
-    #[error("line {line}: the key id {id} stands twice")]
+    #[error("line {line}: the key id {id} appears twice")]
     Duplicate {
         /// The second line.
         line: usize,
@@ -244,7 +244,8 @@ fn made(comment: &str) -> Option<DateTime<Utc>> {
     Some(time.to_utc())
 }
 
-/// The same line, with the moment at which the key was made.
+/// One line of a key file for a new key, from 36 random bytes, with the moment at which it was
+/// made.
 pub fn dated_key_line(random: &[u8; 36], now: DateTime<Utc>) -> String {
     let line = new_key_line(random);
     let now = now.format("%Y-%m-%dT%H:%M:%SZ");

@@ -23,8 +23,8 @@ pub enum Target {
     },
 }
 
-/// Whether the caller may end what belongs to this client: its own, or with the
-/// role `revoker` anyone's.
+/// Whether the caller may end what belongs to this client: its own (RFC 7009 section 2.1), or
+/// with the role `revoker` anyone's. No refusal: who may not is told that nothing ended.
 pub fn may_end(caller: &Caller, client_id: Uuid) -> bool {
     caller.client_id == client_id || caller.has(Role::Revoker)
 }

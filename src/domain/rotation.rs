@@ -161,8 +161,26 @@ pub struct Success {
     pub at: DateTime<Utc>,
 }
 
-/// Judges one presented token. `waited` is how long the call waited, retries included, until
-/// `family` had been read.
+/// Judges one presented token (RFC 6749 sections 6 and 10.4, RFC 9700 section 4.14, RFC 9449
+/// section 5). `waited` is how long the call waited, retries included, until `family` had been
+/// read.
+///
+/// Refused is, in this order, the first that holds:
+/// - of the caller: those of [`Caller::admit`];
+/// - `InvalidDpopProof`: the call's proof fails;
+/// - where there is no grant, `SessionExpired` if time may have purged it, else
+///   `RefreshTokenUnknown`;
+/// - `InvalidGrant`: another client's, or another key's;
+/// - of the client's demands: those of [`Demands::meet`];
+/// - `RefreshTokenUnknown`, ahead: the counter is beyond the session's;
+/// - where the ledger has no row of it, the same two as without a grant;
+/// - `RefreshTokenReused` and `SessionRevoked`: the session has ended, by a reuse or otherwise;
+/// - why it does not live: those of [`Standing::alive`];
+/// - `RefreshTokenSuperseded`: two steps behind or more, within the grace window;
+/// - `InvalidScope` and `InvalidTarget`: the session does not grant all that is asked for.
+///
+/// Within the grace window a token one step behind gets the same successor again; any other that
+/// is not the newest ends the family.
 pub fn decide(presented: &Presented, family: &Family, waited: Duration) -> Decision {
     judge(presented, family, waited).unwrap_or_else(Decision::Refuse)
 }

@@ -97,6 +97,12 @@ pub struct Life<'a> {
 
 impl Standing {
     /// Whether it lives, on the database's clock; the refusal says why not.
+    ///
+    /// # Errors
+    /// `SessionExpired` and `SessionIdle`: its time is over; `SessionClientDisabled` and
+    /// `SessionSubjectDisabled`: client or user is disabled or not registered;
+    /// `SessionCutOff`: it was made before a cut-off of user, client or authority;
+    /// `ScopeWithdrawn`: the client may no longer have one of its scopes.
     pub fn alive(&self, life: Life<'_>) -> Result<(), Refusal> {
         let client = self.client.as_ref().ok_or(Refusal::SessionClientDisabled)?;
         if life.expires_at.is_some_and(|end| end <= self.now) {

@@ -84,7 +84,7 @@ async fn an_error_names_some_of_many_bad_fields_and_counts_the_rest() {
     assert_eq!((fields.len(), more), (20, 980));
     for (at, (field, why)) in fields.iter().enumerate() {
         assert_eq!(field, &format!("tokens[{at}]"));
-        assert_eq!(why, "is needed");
+        assert_eq!(why, "is required");
     }
 
     // More roles than there are, and more paths than settings, are one mistake each.

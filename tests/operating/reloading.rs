@@ -146,7 +146,7 @@ async fn a_bad_key_file_changes_nothing_and_is_told() {
     write_keys(&keys, &(second_key() + &first_key()));
     server.reaches(CHANGED, 1.0).await;
     assert!(is_under(&mint(&server, &issuer).await, &second_key()));
-    server.says("the file is well again").await;
+    server.says("the file can be used again").await;
 }
 
 #[tokio::test]

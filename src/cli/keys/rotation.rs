@@ -191,7 +191,7 @@ pub(super) async fn retire(args: RetireArgs) -> Result<Exit, Failure> {
     {
         let why = format!(
             "{} would end with {id}; wait until they are over and their secrets replaced, or \
-             say --yes",
+             pass --yes",
             what(used)
         );
         return Err(refused(why));

@@ -16,7 +16,7 @@ pub(super) fn check(values: &Values) -> Vec<Problem> {
         for (at, entry) in entries.iter().enumerate() {
             let repeated = entries[..at]
                 .contains(entry)
-                .then(|| "stands twice".to_owned());
+                .then(|| "appears twice".to_owned());
             if let Some(why) = why(entry).or(repeated) {
                 problems.push(Problem {
                     key: key.to_owned(),

@@ -9,16 +9,16 @@ pub enum Fault {
     #[error("the call carries more than one `dpop`")]
     Several,
     /// Check 2: not a single well-formed JWT (RFC 7515 section 7.1).
-    #[error("the DPoP proof is no well-formed JWT: {0}")]
+    #[error("the DPoP proof is not a well-formed JWT: {0}")]
     Malformed(&'static str),
     /// Check 3.
-    #[error("the DPoP proof has no `{0}`, which it must have")]
+    #[error("the DPoP proof lacks the required `{0}`")]
     Missing(&'static str),
     /// Check 4.
     #[error("the DPoP proof's `typ` is not `dpop+jwt`")]
     Type,
     /// Check 5: unknown, symmetric, `none`, or not among the algorithms of this authority.
-    #[error("the DPoP proof's `alg` is none that this authority takes")]
+    #[error("the DPoP proof's `alg` is not one that this authority accepts")]
     Algorithm,
     /// RFC 7515 section 4.1.11: an extension that must be understood.
     #[error("the DPoP proof's `crit` names what this authority does not understand")]
@@ -27,7 +27,7 @@ pub enum Fault {
     #[error("the DPoP proof's `jwk` is no public key for its `alg`")]
     Key,
     /// Check 6.
-    #[error("the DPoP proof's signature does not hold under its `jwk`")]
+    #[error("the DPoP proof's signature does not verify under its `jwk`")]
     Signature,
     /// Check 7.
     #[error("the DPoP proof's `jwk` holds a private or symmetric key")]
@@ -42,10 +42,10 @@ pub enum Fault {
     #[error("the DPoP proof needs a nonce; `dpop-nonce` is one")]
     NonceMissing,
     /// Check 10: a nonce that is not, or no longer, of this authority.
-    #[error("the DPoP proof's `nonce` is not good any more; `dpop-nonce` is one that is")]
+    #[error("the DPoP proof's `nonce` is no longer valid; use the one in `dpop-nonce`")]
     Nonce,
     /// Check 11.
-    #[error("the DPoP proof's `iat` is too long ago")]
+    #[error("the DPoP proof's `iat` is too old")]
     Stale,
     /// Check 11.
     #[error("the DPoP proof's `iat` lies in the future")]

@@ -46,7 +46,11 @@ pub struct Demands {
 }
 
 impl Demands {
-    /// The key that a new token is bound to; `None`: it is a bearer token.
+    /// The key that a new token is bound to (RFC 9449 section 5); `None`: it is a bearer token.
+    ///
+    /// # Errors
+    /// `InvalidDpopProof`: the proof fails, or lacks a nonce that is demanded;
+    /// `DpopProofRequired`: there is none, and one is demanded.
     pub fn key(self, proof: Option<&Verdict>) -> Result<Option<&str>, Refusal> {
         let proven = proven(proof)?;
         self.meet(proven)?;
@@ -54,6 +58,10 @@ impl Demands {
     }
 
     /// Whether what was proven is enough.
+    ///
+    /// # Errors
+    /// `DpopProofRequired`: nothing was, and a proof is demanded; `InvalidDpopProof`: without a
+    /// nonce, and one is demanded.
     pub fn meet(self, proven: Option<&Proven>) -> Result<(), Refusal> {
         match proven {
             None if self.proof => Err(Refusal::DpopProofRequired),
@@ -67,6 +75,9 @@ impl Demands {
 
 /// What the proof of a call proves. A proof that fails is no proof, and no reason to go on
 /// without one.
+///
+/// # Errors
+/// `InvalidDpopProof`: it fails.
 pub fn proven(proof: Option<&Verdict>) -> Result<Option<&Proven>, Refusal> {
     proof
         .map(Result::as_ref)

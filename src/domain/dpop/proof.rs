@@ -1,6 +1,6 @@
 //! A proof by itself: a JWT that carries the key that signed it (RFC 9449 section 4.2).
 //!
-//! Of both JSON objects a member that means something and stands twice is refused (RFC 7515
+//! Of both JSON objects a member that means something and appears twice is refused (RFC 7515
 //! section 4, RFC 7519 section 4), and so is an array where an object should be.
 
 use super::{
@@ -63,7 +63,7 @@ impl Proof {
         let (Some(header), Some(payload), Some(signature), None) =
             (parts.next(), parts.next(), parts.next(), parts.next())
         else {
-            return Err(Fault::Malformed("it has not three parts"));
+            return Err(Fault::Malformed("it does not have three parts"));
         };
         let signed = &text[..header.len() + 1 + payload.len()];
         let header: Header = object(header, "its header is no JSON object of the right types")?;

@@ -80,7 +80,7 @@ fn replace_identities(to: &mut ClientSettings, from: &ClientSettings, kind: fn(&
     to.identities.sort_unstable();
 }
 
-/// Settings of a new client: the name is needed.
+/// Settings of a new client: the name is required.
 pub(in crate::grpc) fn settings(
     fields: &mut Fields,
     message: Option<v1::ClientSettings>,
@@ -88,7 +88,7 @@ pub(in crate::grpc) fn settings(
 ) -> ClientSettings {
     let settings = read(fields, message.unwrap_or_default(), bounds);
     if settings.name.is_empty() {
-        fields.refuse("settings.name", "is needed");
+        fields.refuse("settings.name", "is required");
     }
     let beyond = settings.default_audience.beyond(&settings.audience);
     if !beyond.is_empty() {
@@ -125,7 +125,7 @@ pub(in crate::grpc) fn update(
         }
     }
     if paths.iter().any(|path| path == "name") && new.name.is_empty() {
-        fields.refuse("settings.name", "is needed");
+        fields.refuse("settings.name", "is required");
     }
     move |mut settings| {
         for setting in &chosen {

@@ -82,7 +82,7 @@ impl Fields {
         };
         parsed.unwrap_or_else(|| {
             let why = if text.is_empty() {
-                "is needed: a UUID"
+                "is required: a UUID"
             } else {
                 "is not a UUID"
             };
@@ -143,7 +143,7 @@ impl Fields {
     /// A presented token: whether it is one of ours is not asked here.
     pub(in crate::grpc) fn token(&mut self, field: &str, text: &str) {
         if text.is_empty() {
-            self.refuse(field, "is needed");
+            self.refuse(field, "is required");
         } else if text.len() > limits::TOKEN_CHARS {
             self.refuse(
                 field,

@@ -43,7 +43,7 @@ pub(in crate::grpc) fn issue_request(
     if with_refresh_token && subject.is_none() {
         fields.refuse(
             "with_refresh_token",
-            "needs a subject: a client renews its own tokens",
+            "needs a subject: a client-only token has no refresh token",
         );
     }
     if register_subject && subject.is_none() {
@@ -182,7 +182,7 @@ pub(in crate::grpc) fn revocation_target(
             except: fields.optional_uuid("user.except_session_id", &except_session_id),
         },
         None => {
-            let why = "is needed: one of session_id, refresh_token, access_token or user";
+            let why = "is required: one of session_id, refresh_token, access_token or user";
             fields.refuse("target", why);
             RevocationTarget::Session(Uuid::nil())
         }
@@ -209,7 +209,8 @@ pub(in crate::grpc) fn batch_tokens(
     let v1::BatchIntrospectRequest { tokens } = message;
     let mut fields = Fields::default();
     if tokens.is_empty() || tokens.len() > limits::BATCH_TOKENS {
-        fields.refuse("tokens", format!("are not 1 to {}", limits::BATCH_TOKENS));
+        let most = limits::BATCH_TOKENS;
+        fields.refuse("tokens", format!("must be 1 to {most} tokens"));
         return fields.finish(tokens);
     }
     for (at, token) in tokens.iter().enumerate() {
@@ -241,7 +242,7 @@ fn presentation(fields: &mut Fields, message: v1::DpopPresentation) -> Option<Pr
         nonce_required,
     } = message;
     if proof.is_empty() {
-        fields.refuse("dpop.proof", "is needed");
+        fields.refuse("dpop.proof", "is required");
     }
     if method.is_empty() || method.len() > limits::HTTP_METHOD_CHARS {
         let most = limits::HTTP_METHOD_CHARS;

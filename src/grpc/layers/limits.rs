@@ -30,7 +30,7 @@ const LOOKUPS: NonZeroU32 = NonZeroU32::new(10).unwrap();
 pub struct Rates {
     /// `IssueToken` and `RotateRefresh`, of one caller.
     pub issue: Option<NonZeroU32>,
-    /// `Introspect`, `BatchIntrospect` and `ListSessions`, of one caller.
+    /// `Introspect`, `BatchIntrospect`, `ListSessions` and Envoy's Check, of one caller.
     pub introspect: Option<NonZeroU32>,
     /// `RevokeSession` and `RevokeToken`, of one caller.
     pub revoke: Option<NonZeroU32>,

@@ -17,7 +17,7 @@ use std::time::Duration;
 /// The server's own deadlines; a caller's shorter one holds.
 #[derive(Debug, Clone, Copy)]
 pub struct Deadlines {
-    /// Of every call but the next.
+    /// Of every call but the next two; streams have none.
     pub call: Duration,
     /// Of `RotateRefresh`: short, since its grace window counts on it.
     pub rotation: Duration,
