@@ -155,7 +155,7 @@ fn code(path: &Path) -> Vec<(usize, String)> {
     let text = fs::read_to_string(path).unwrap();
     text.lines()
         .enumerate()
-        .take_while(|(_, line)| line.trim() != "#[cfg(test)]")
+        .take_while(|(_, line)| *line != "#[cfg(test)]")
         .map(|(at, line)| {
             (
                 at + 1,

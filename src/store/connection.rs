@@ -186,6 +186,11 @@ impl Connection {
         Ok(self.run(statements::SEARCH).await?)
     }
 
+    /// Takes a turn behind those who issue, before a client is locked for a short change.
+    pub(super) async fn queue(&self) -> Result<(), StoreError> {
+        Ok(self.run(statements::CLIENTS_QUEUE).await?)
+    }
+
     /// Commits. Only a conflict or a constraint says for certain that nothing was
     /// committed; any other failure here leaves the commit in doubt.
     pub(super) async fn commit(&self) -> Result<(), StoreError> {

@@ -72,6 +72,7 @@ statements! {
     CLIENTS_CREATE = "clients/create";
     CLIENTS_UPDATE = "clients/update";
     CLIENTS_READ = "clients/read";
+    CLIENTS_QUEUE = "clients/queue";
     CLIENTS_LOCK = "clients/lock";
     CLIENTS_LIST = "clients/list";
     CLIENTS_CUT_OFF = "clients/cut_off";

@@ -182,7 +182,9 @@ fn sort(status: &Status) -> Unanswered {
         (Code::Unavailable | Code::DeadlineExceeded | Code::Aborted, Some(reason)) => {
             Unanswered::Lost(reason)
         }
-        (Code::ResourceExhausted, Some(reason)) if reason == "OVERLOADED" => {
+        (Code::ResourceExhausted, Some(reason))
+            if matches!(reason.as_str(), "OVERLOADED" | "RATE_LIMITED") =>
+        {
             Unanswered::Lost(reason)
         }
         // The caller's own timer, and proxies, give no reason.

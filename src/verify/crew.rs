@@ -15,6 +15,9 @@ pub(super) const SCOPE: &str = "countersign:verify";
 /// How long the access tokens of a run live.
 pub(super) const ACCESS_TTL: Duration = Duration::from_mins(10);
 
+/// How many sessions a user of a run may have: more than it opens.
+const SESSIONS_PER_USER: u32 = 100;
+
 /// A client that a run registered.
 #[derive(Clone)]
 pub(super) struct Member {
@@ -86,12 +89,16 @@ impl Crew {
                 let by = self.admin();
                 let grace = self.patient.grace;
                 let roles = &[v1::Role::Issuer];
-                let member = register(&by, self.patience, "doomed owner", roles, grace).await?;
-                Ok(Owner {
-                    member,
-                    grace,
-                    doomed: true,
-                })
+                match register(&by, self.patience, "doomed owner", roles, grace).await {
+                    Ok(member) => Ok(Owner {
+                        member,
+                        grace,
+                        doomed: true,
+                    }),
+                    // An outage that outlasts patience is no end of the run.
+                    Err(Unanswered::Lost(_)) => Ok(self.patient.clone()),
+                    Err(error) => Err(error),
+                }
             }
             6..25 => Ok(self.strict.clone()),
             _ => Ok(self.patient.clone()),
@@ -121,7 +128,8 @@ impl Crew {
         self.patience
     }
 
-    /// Disables what the run registered, which ends every token of it.
+    /// Disables what the run registered, which ends every token of it. Where one cannot be, the
+    /// others still are.
     pub(super) async fn dismiss(&self) -> Result<(), Unanswered> {
         let members = [
             &self.patient.member,
@@ -130,15 +138,16 @@ impl Crew {
             &self.revoker,
             &self.introspector,
         ];
+        let mut dismissed = Ok(());
         for member in members {
             let admin = self.admin();
             let disable = || {
                 let (admin, client_id) = (admin.clone(), member.client_id.clone());
                 async move { admin.disable_client(client_id).await }
             };
-            insist(self.patience, disable).await?;
+            dismissed = dismissed.and(insist(self.patience, disable).await);
         }
-        Ok(())
+        dismissed
     }
 }
 
@@ -165,6 +174,8 @@ async fn register(
         default_audience: vec![AUDIENCE.to_owned()],
         access_token_ttl: span(ACCESS_TTL),
         rotation_grace: span(grace),
+        // Whatever the authority's own is: a run opens several for one user.
+        sessions_per_user: SESSIONS_PER_USER,
         ..v1::ClientSettings::default()
     };
     let create = || {

@@ -111,11 +111,18 @@ pub async fn run(plan: Plan, progress: Arc<Progress>) -> Result<Report, Unanswer
             tokio::spawn(lane.run())
         })
         .collect();
+    let mut over = Ok(());
     for lane in lanes {
-        lane.await
-            .map_err(|_| Unanswered::Defect("a caller panicked".to_owned()))??;
+        let panicked = |_| Unanswered::Defect("a caller panicked".to_owned());
+        let ended = lane.await.map_err(panicked).and_then(|ended| ended);
+        if ended.is_err() {
+            progress.stop();
+        }
+        over = over.and(ended);
     }
-    crew.dismiss().await?;
+    // Whatever happened: nothing of the run stays enabled.
+    let dismissed = crew.dismiss().await;
+    over.and(dismissed)?;
     let mut report = report.lock().unwrap_or_else(PoisonError::into_inner);
     let mut report = std::mem::take(&mut *report);
     report.elapsed = started.elapsed();

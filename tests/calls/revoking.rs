@@ -2,6 +2,7 @@
 
 use crate::support::server::Deployment;
 use countersign::proto::v1::{self, Role, UserSessions, revoke_session_request::Target};
+use uuid::Uuid;
 
 fn user(subject: &str, except: &str) -> Target {
     Target::User(UserSessions {
@@ -272,4 +273,43 @@ async fn a_login_under_way_does_not_slip_through_the_revocation_of_its_user() {
     let login = login.await.unwrap();
     assert_eq!(ended.await.unwrap(), 1);
     assert!(!issuer.active(&login.access_token).await);
+}
+
+/// Somebody with a user's password, or a machine, opens any number of sessions.
+#[tokio::test]
+async fn a_user_with_more_sessions_than_a_statement_can_end_is_revoked() {
+    let settings = [
+        ("COUNTERSIGN_DATABASE_STATEMENT_TIMEOUT", "2s"),
+        ("COUNTERSIGN_CALLS_DEADLINE", "1m"),
+    ];
+    let at = Deployment::start_with(1, &settings).await;
+    let (issuer, revoker) = (
+        at.client(&[Role::Issuer]).await,
+        at.client(&[Role::Revoker]).await,
+    );
+    let subject = at.user().await;
+    let login = issuer.open(&subject).await;
+    let session = Uuid::parse_str(&login.session_id).unwrap();
+    for copy in [
+        "INSERT INTO auth.refresh_session (jti, user_id, expires_at)
+         SELECT md5('session ' || n)::uuid, s.user_id, s.expires_at
+         FROM auth.refresh_session s, generate_series(1, 30000) n WHERE s.jti = $1",
+        "INSERT INTO countersign.session_grant
+         SELECT (jsonb_populate_record(g, jsonb_build_object('session_id', md5('session ' || n)))).*
+         FROM countersign.session_grant g, generate_series(1, 30000) n WHERE g.session_id = $1",
+        "INSERT INTO auth.refresh_tokens (instance_id, token, user_id, revoked, session_id)
+         SELECT t.instance_id, md5('token ' || n), t.user_id, false, md5('session ' || n)::uuid
+         FROM auth.refresh_tokens t, generate_series(1, 30000) n WHERE t.session_id = $1",
+    ] {
+        at.sql.execute(copy, &[&session]).await.unwrap();
+    }
+    at.sql.batch_execute("ANALYZE").await.unwrap();
+    let last = issuer.open(&subject).await;
+    let but_one = user(&subject, &last.session_id);
+    assert_eq!(revoker.revoke(but_one).await, 30_001);
+    assert!(!issuer.active(&login.access_token).await);
+    assert!(issuer.active(&last.access_token).await);
+    let told = at.events().await;
+    let ended = told.iter().filter(|kind| *kind == "session_ended");
+    assert_eq!(ended.count(), 30_001);
 }

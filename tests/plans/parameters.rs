@@ -142,6 +142,7 @@ pub const WITHOUT: &[(&str, &str)] = &[
     ),
     ("condition/read", "of the doctor"),
     ("authority/fence_lock", "of the role that migrates"),
+    ("clients/queue", "no plan"),
     ("authority/fence", "of the role that migrates"),
 ];
 

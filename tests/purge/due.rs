@@ -1,8 +1,9 @@
 //! What is due, at every edge, and what a token of a purged family hears.
 
-use super::{count, expire, purge, quiet};
+use super::{count, expire, purge, purger, quiet, tokens};
 use crate::support::server::Deployment;
 use countersign::proto::v1;
+use std::time::Duration;
 use uuid::Uuid;
 
 /// A family and where it stands; times in seconds before now.
@@ -301,4 +302,54 @@ async fn a_ledger_longer_than_one_transaction_may_remove_goes_before_its_grant()
         count(&at, "SELECT count(*) FROM auth.refresh_tokens").await,
         0
     );
+}
+
+#[tokio::test]
+async fn families_that_are_not_due_yet_are_never_read_behind_the_limit() {
+    let at = quiet().await;
+    let issuer = at.client(&[v1::Role::Issuer]).await;
+    let login = issuer.open(&at.user().await).await;
+    let session = Uuid::parse_str(&login.session_id).unwrap();
+    // Sessions of an hour, each opened under a request id that may come again for a day.
+    let crowd = "INSERT INTO countersign.session_grant
+        SELECT (jsonb_populate_record(g, jsonb_build_object(
+            'session_id', gen_random_uuid(), 'request_id', n::text,
+            'opened_at', now() - interval '2 hours',
+            'expires_at', now() - interval '1 hour' - n * interval '1 microsecond'))).*
+        FROM countersign.session_grant g, generate_series(1, 2500) n WHERE g.session_id = $1";
+    at.sql.execute(crowd, &[&session]).await.unwrap();
+    at.sql.batch_execute("ANALYZE").await.unwrap();
+    expire(&at, &[login.session_id]).await;
+    let look = include_str!("../../sql/purge/look_at_families.sql")
+        .replace("$1::timestamptz", "'epoch'::timestamptz")
+        .replace("$2::bigint", "300000")
+        .replace("$3::bigint", "86400000");
+    let explain = format!("EXPLAIN (ANALYZE, COSTS off, TIMING off)\n{look}");
+    let plan = at.sql.query(&explain, &[]).await.unwrap();
+    let plan: Vec<String> = plan.iter().map(|row| row.get(0)).collect();
+    let plan = plan.join("\n");
+    assert!(plan.contains("actual rows=1000"), "{plan}");
+    assert!(!plan.contains("Rows Removed"), "{plan}");
+
+    let mut passes = purger(&at, 250, None);
+    let (purged, lag) = passes.pass(&|| true).await.unwrap();
+    assert_eq!((purged.sessions, purged.grants), (1, 1));
+    assert_eq!(lag.families, Duration::ZERO, "nothing that is due is left");
+    let left = "SELECT count(*) FROM countersign.session_grant";
+    assert_eq!(count(&at, left).await, 2500);
+}
+
+#[tokio::test]
+async fn access_tokens_go_though_families_cannot() {
+    let at = quiet().await;
+    tokens(&at, 300, 3600, true).await;
+    let blind = format!(
+        "REVOKE SELECT ON countersign.session_grant FROM {}",
+        at.database.serving_role
+    );
+    at.sql.batch_execute(&blind).await.unwrap();
+    let pass = purger(&at, 250, None).pass(&|| true).await;
+    assert!(pass.is_err(), "it is told: {pass:?}");
+    let left = "SELECT count(*) FROM public.oauth_access_tokens WHERE metadata ? 'countersign'";
+    assert_eq!(count(&at, left).await, 0);
 }

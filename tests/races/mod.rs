@@ -11,6 +11,7 @@ mod overlapping;
 mod pairs;
 mod revoking;
 mod rotating;
+mod stopping;
 mod worker;
 
 use crate::support::server::{Caller, Deployment, settings};

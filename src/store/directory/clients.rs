@@ -142,7 +142,7 @@ pub(crate) async fn update(
     change: impl FnOnce(ClientSettings) -> ClientSettings,
     origin: Origin,
 ) -> Administered<ClientEntry> {
-    let Some(before) = one(connection, statements::CLIENTS_LOCK, &[&client_id]).await? else {
+    let Some(before) = lock(connection, client_id).await? else {
         return Ok(Err(Refusal::ClientNotFound(client_id)));
     };
     let mut stand = before.settings;
@@ -173,7 +173,14 @@ pub(crate) async fn cut_off(
     what: CutOff,
     origin: Origin,
 ) -> Administered<ClientEntry> {
-    let Some(before) = lock(connection, client_id).await? else {
+    let before = if what == CutOff::Disable {
+        lock(connection, client_id).await?
+    } else {
+        // Who is about to search holds the client for long, and so waits for it for long.
+        connection.allow_search().await?;
+        one(connection, statements::CLIENTS_LOCK, &[&client_id]).await?
+    };
+    let Some(before) = before else {
         return Ok(Err(Refusal::ClientNotFound(client_id)));
     };
     let (disabled, kind) = match what {
@@ -184,7 +191,6 @@ pub(crate) async fn cut_off(
     if disabled == Some(before.disabled_at.is_some()) {
         return entry(connection, before).await.map(Ok);
     }
-    connection.allow_search().await?;
     let after = one(
         connection,
         statements::CLIENTS_CUT_OFF,
@@ -210,11 +216,12 @@ pub(super) async fn entry(
     Ok(ClientEntry { client, secrets })
 }
 
-/// Locks a client's row.
+/// Locks a client's row, for a change that takes no time.
 pub(super) async fn lock(
     connection: &Connection,
     client_id: Uuid,
 ) -> Result<Option<Client>, StoreError> {
+    connection.queue().await?;
     one(connection, statements::CLIENTS_LOCK, &[&client_id]).await
 }
 

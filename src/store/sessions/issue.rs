@@ -50,12 +50,14 @@ pub(crate) async fn issue(
                 outcomes.push(Outcome::Busy);
                 continue;
             }
-            let mut decided = issuance::decide(ask, &reading.situation, defaults);
-            match (decided, reading.committed) {
-                (Ok(issue), Some(expires_at)) => decided = Ok(issue.as_written(expires_at)),
-                (Ok(issue), None) => issues.push((outcomes.len(), ask.as_ref(), issue.clone())),
-                (Err(_), _) => {}
-            }
+            let decided = issuance::decide(ask, &reading.situation, defaults);
+            let decided = decided.map(|issue| {
+                if let Some(expires_at) = reading.committed {
+                    return issue.as_written(expires_at);
+                }
+                issues.push((outcomes.len(), ask.as_ref(), issue.clone()));
+                issue
+            });
             outcomes.push(Outcome::Done(decided));
         }
         for (place, at) in Box::pin(write(connection, issues, identities, jobs.len())).await? {

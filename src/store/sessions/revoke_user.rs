@@ -16,8 +16,9 @@ use crate::store::{
     callers,
     coalescer::Outcome,
     connection::{Connection, transaction},
-    directory, error::StoreError, events,
-    statements, tokens,
+    directory,
+    error::StoreError,
+    events, statements, tokens,
 };
 use std::collections::HashSet;
 use uuid::Uuid;

@@ -1,0 +1,17 @@
+-- clients.queue
+-- Takes its turn behind every token that is being issued, and holds back the next until the
+-- transaction ends: issuing locks its client's row in a mode that overtakes whoever waits for
+-- that row, so that a client which issues without a pause would never be disabled. Behind a
+-- search, which holds one client for minutes, nobody queues: then the row alone is waited for.
+DO $queue$
+DECLARE
+    patience text := current_setting('lock_timeout');
+BEGIN
+    PERFORM set_config('lock_timeout', '250ms', true);
+    LOCK TABLE countersign.client IN EXCLUSIVE MODE;
+    PERFORM set_config('lock_timeout', patience, true);
+EXCEPTION
+    WHEN lock_not_available THEN
+        NULL;
+END
+$queue$

@@ -1,0 +1,99 @@
+//! An administrator against a client that issues without a pause.
+
+use crate::support::server::{Deployment, answer};
+use countersign::proto::v1::{self, Role};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU32, Ordering},
+};
+use uuid::Uuid;
+
+/// As many batches as several replicas have in the database at once.
+const BATCHES: usize = 12;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_issues_without_a_pause_is_changed_and_stopped() {
+    let at = Deployment::start().await;
+    let issuer = at.client(&[Role::Issuer]).await;
+    let id = Uuid::parse_str(&issuer.id).unwrap();
+    let (over, locked) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicU32::new(0)),
+    );
+    let mut batches = Vec::new();
+    for _ in 0..BATCHES {
+        let sql = at.database.client().await;
+        let (over, locked) = (Arc::clone(&over), Arc::clone(&locked));
+        batches.push(tokio::spawn(async move {
+            // The lock of a batch that is issued, and the time that it takes.
+            let lock =
+                "SELECT FROM countersign.client WHERE client_id = $1 FOR KEY SHARE SKIP LOCKED";
+            while !over.load(Ordering::Relaxed) {
+                sql.batch_execute("BEGIN").await.unwrap();
+                let rows = sql.query(lock, &[&id]).await.unwrap();
+                locked.fetch_add(u32::from(!rows.is_empty()), Ordering::Relaxed);
+                sql.batch_execute("SELECT pg_sleep(0.02); COMMIT")
+                    .await
+                    .unwrap();
+            }
+        }));
+    }
+    // Each of them is at it.
+    while locked.load(Ordering::Relaxed) < 2 * u32::try_from(BATCHES).unwrap() {
+        tokio::task::yield_now().await;
+    }
+    let admin = at.admin();
+    let mut directory = admin.directory();
+    let added = v1::RotateClientSecretRequest {
+        client_id: issuer.id.clone(),
+    };
+    answer(directory.rotate_client_secret(admin.request(added)).await).unwrap();
+    let disable = v1::DisableClientRequest {
+        client_id: issuer.id.clone(),
+    };
+    answer(directory.disable_client(admin.request(disable)).await).unwrap();
+    over.store(true, Ordering::Relaxed);
+    for batch in batches {
+        batch.await.unwrap();
+    }
+    let refused = issuer.issue(v1::IssueTokenRequest::default()).await;
+    assert!(refused.is_err());
+}
+
+#[tokio::test]
+async fn behind_a_search_that_holds_another_client_nobody_waits() {
+    let at = Deployment::start().await;
+    let [searched, leaking] = [
+        at.client(&[Role::Issuer]).await,
+        at.client(&[Role::Issuer]).await,
+    ];
+    let mut other = at.database.client().await;
+    let search = other.transaction().await.unwrap();
+    let lock = "SELECT FROM countersign.client WHERE client_id = $1 FOR UPDATE";
+    let id = Uuid::parse_str(&searched.id).unwrap();
+    search.query_one(lock, &[&id]).await.unwrap();
+    let admin = at.admin();
+    let disable = v1::DisableClientRequest {
+        client_id: leaking.id.clone(),
+    };
+    answer(
+        admin
+            .directory()
+            .disable_client(admin.request(disable))
+            .await,
+    )
+    .unwrap();
+    assert!(
+        leaking
+            .issue(v1::IssueTokenRequest::default())
+            .await
+            .is_err()
+    );
+    search.rollback().await.unwrap();
+    assert!(
+        searched
+            .issue(v1::IssueTokenRequest::default())
+            .await
+            .is_ok()
+    );
+}
