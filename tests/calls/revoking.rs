@@ -310,6 +310,6 @@ async fn a_user_with_more_sessions_than_a_statement_can_end_is_revoked() {
     assert!(!issuer.active(&login.access_token).await);
     assert!(issuer.active(&last.access_token).await);
     let told = at.events().await;
-    let ended = told.iter().filter(|kind| *kind == "session_ended");
+    let ended = told.iter().filter(|kind| kind.starts_with("session_ended"));
     assert_eq!(ended.count(), 30_001);
 }

@@ -205,7 +205,7 @@ async fn a_right_too_much_is_taken_and_a_right_too_few_is_given() {
         format!("GRANT SELECT, INSERT ON TABLE countersign.event TO {role}"),
         format!("GRANT UPDATE (id) ON TABLE public.users TO {role}"),
         format!(
-            "ALTER ROLE {role} IN DATABASE {} SET jit = off",
+            "ALTER ROLE {role} IN DATABASE {} SET jit = 'off'",
             database.name
         ),
     ];
