@@ -7,7 +7,7 @@ DO $queue$
 DECLARE
     patience text := current_setting('lock_timeout');
 BEGIN
-    PERFORM set_config('lock_timeout', '250ms', true);
+    PERFORM set_config('lock_timeout', '500ms', true);
     LOCK TABLE countersign.client IN EXCLUSIVE MODE;
     PERFORM set_config('lock_timeout', patience, true);
 EXCEPTION

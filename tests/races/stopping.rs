@@ -9,7 +9,7 @@ use std::sync::{
 use uuid::Uuid;
 
 /// As many batches as several replicas have in the database at once.
-const BATCHES: usize = 12;
+const BATCHES: usize = 20;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_issues_without_a_pause_is_changed_and_stopped() {
@@ -32,7 +32,7 @@ async fn a_client_that_issues_without_a_pause_is_changed_and_stopped() {
                 sql.batch_execute("BEGIN").await.unwrap();
                 let rows = sql.query(lock, &[&id]).await.unwrap();
                 locked.fetch_add(u32::from(!rows.is_empty()), Ordering::Relaxed);
-                sql.batch_execute("SELECT pg_sleep(0.02); COMMIT")
+                sql.batch_execute("SELECT pg_sleep(0.05); COMMIT")
                     .await
                     .unwrap();
             }

@@ -70,11 +70,11 @@ async fn ask(caller: &Caller, attributes: Option<AttributeContext>) -> CheckResp
     answer.expect("never an error").into_inner()
 }
 
-async fn status(caller: &Caller, attributes: AttributeContext) -> i32 {
+pub(super) async fn status(caller: &Caller, attributes: AttributeContext) -> i32 {
     read(ask(caller, Some(attributes)).await).0
 }
 
-async fn token(at: &Deployment) -> String {
+pub(super) async fn token(at: &Deployment) -> String {
     let issuer = at.client(&[Role::Issuer]).await;
     let token = issuer
         .issue(v1::IssueTokenRequest::default())

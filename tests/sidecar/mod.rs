@@ -4,6 +4,7 @@ mod dev;
 mod direct;
 pub mod gateway;
 mod outages;
+mod proofs;
 mod requests;
 mod streams;
 

@@ -15,11 +15,12 @@ use countersign::{
 use ring::rand::SystemRandom;
 use tonic::{Code, Request};
 
-const ORIGIN: &str = "https://app.example";
-const ISSUE: &str = "https://tokens.example.org/countersign.v1.TokenAuthorityService/IssueToken";
+pub(super) const ORIGIN: &str = "https://app.example";
+pub(super) const ISSUE: &str =
+    "https://tokens.example.org/countersign.v1.TokenAuthorityService/IssueToken";
 
 /// A server, an issuer and an Envoy before an application.
-async fn scene(settings: &[(&str, &str)]) -> (Deployment, Caller, Gateway) {
+pub(super) async fn scene(settings: &[(&str, &str)]) -> (Deployment, Caller, Gateway) {
     let origins = format!("{AUDIENCE}={ORIGIN}");
     let mut all = vec![
         DEFAULT,
