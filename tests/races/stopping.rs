@@ -9,7 +9,7 @@ use std::sync::{
 use uuid::Uuid;
 
 /// As many batches as several replicas have in the database at once.
-const BATCHES: usize = 20;
+const BATCHES: u32 = 20;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_issues_without_a_pause_is_changed_and_stopped() {
@@ -21,25 +21,27 @@ async fn a_client_that_issues_without_a_pause_is_changed_and_stopped() {
         Arc::new(AtomicU32::new(0)),
     );
     let mut batches = Vec::new();
-    for _ in 0..BATCHES {
+    for batch in 0..BATCHES {
         let sql = at.database.client().await;
         let (over, locked) = (Arc::clone(&over), Arc::clone(&locked));
+        // The lock of a batch that is issued, and the time that it takes: of each another, so
+        // that there is no moment at which none holds it.
+        let issue = format!(
+            "BEGIN;
+             SELECT FROM countersign.client WHERE client_id = '{id}' FOR KEY SHARE SKIP LOCKED;
+             SELECT pg_sleep({});
+             COMMIT",
+            0.03 + 0.003 * f64::from(batch)
+        );
         batches.push(tokio::spawn(async move {
-            // The lock of a batch that is issued, and the time that it takes.
-            let lock =
-                "SELECT FROM countersign.client WHERE client_id = $1 FOR KEY SHARE SKIP LOCKED";
             while !over.load(Ordering::Relaxed) {
-                sql.batch_execute("BEGIN").await.unwrap();
-                let rows = sql.query(lock, &[&id]).await.unwrap();
-                locked.fetch_add(u32::from(!rows.is_empty()), Ordering::Relaxed);
-                sql.batch_execute("SELECT pg_sleep(0.05); COMMIT")
-                    .await
-                    .unwrap();
+                sql.batch_execute(&issue).await.unwrap();
+                locked.fetch_add(1, Ordering::Relaxed);
             }
         }));
     }
     // Each of them is at it.
-    while locked.load(Ordering::Relaxed) < 2 * u32::try_from(BATCHES).unwrap() {
+    while locked.load(Ordering::Relaxed) < 2 * BATCHES {
         tokio::task::yield_now().await;
     }
     let admin = at.admin();
