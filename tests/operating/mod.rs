@@ -3,6 +3,7 @@
 mod aging;
 mod doctor;
 mod ending;
+mod exits;
 mod hanging_up;
 mod health;
 mod lost_keys;

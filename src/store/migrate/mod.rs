@@ -17,6 +17,7 @@ mod statement;
 
 use std::{fmt, time::Duration};
 
+pub(super) use error::Trouble;
 pub use error::{Cause, MigrateError};
 pub use roles::Rights;
 pub(super) use roles::examine as rights;
