@@ -1,6 +1,7 @@
 //! What an operator sees, and how the process lives.
 
 mod aging;
+mod credentials;
 mod doctor;
 mod ending;
 mod exits;
