@@ -146,7 +146,7 @@ impl Health {
                     Err("the database is a read-only standby".to_owned())
                 }
                 Ok(_) => Ok(()),
-                Err(error) => Err(error.to_string()),
+                Err(error) => Err(error.causes()),
             };
             match (&now, ready) {
                 (Ok(()), false) => {

@@ -13,18 +13,21 @@ use crate::{
     keyfile,
 };
 use futures_util::future::BoxFuture;
-use opentelemetry::{KeyValue, metrics::Counter};
+use opentelemetry::KeyValue;
 use std::{
     fs,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::signal::unix::Signal;
 
 /// How often files are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How often a failure is counted again that lasts: who looks at the counter sees it for as long.
+const COUNT_EVERY: Duration = Duration::from_mins(1);
 
 /// Why what was in use stays in use.
 #[derive(Debug)]
@@ -49,6 +52,8 @@ struct Watched {
     seen: Option<Fingerprint>,
     /// What is wrong with it, as the log was told.
     wrong: Option<String>,
+    /// When that was last counted.
+    counted: Option<Instant>,
 }
 
 /// Reads a listener's certificates again. Certificate and key may be written one after the
@@ -85,6 +90,7 @@ impl Reloading {
             read: None,
             seen: None,
             wrong: None,
+            counted: None,
         });
     }
 
@@ -117,29 +123,40 @@ impl Reloading {
                 () = tokio::time::sleep(LOOK_EVERY) => false,
             };
             for file in &mut self.files {
-                file.look(asked, &reloads).await;
+                if let Some(outcome) = file.look(asked, Instant::now()).await {
+                    let what = KeyValue::new("what", file.what);
+                    reloads.add(1, &[what, KeyValue::new("outcome", outcome)]);
+                }
             }
         }
     }
 }
 
 impl Watched {
-    async fn look(&mut self, asked: bool, reloads: &Counter<u64>) {
+    /// Reads the file again, if it is time to, and says what is to be counted.
+    async fn look(&mut self, asked: bool, at: Instant) -> Option<&'static str> {
         let now = fingerprint(&self.path);
         let steady = now == self.seen;
         self.seen = now;
         if !asked && (now == self.read || !steady) {
-            return;
+            let lasts = |counted| at.saturating_duration_since(counted) >= COUNT_EVERY;
+            if !self.counted.is_some_and(lasts) {
+                return None;
+            }
+            self.counted = Some(at);
+            return Some("failed");
         }
         self.read = now;
-        let outcome = match (self.reload)().await {
+        match (self.reload)().await {
             Ok(changed) => {
+                self.counted = None;
                 if self.wrong.take().is_some() {
                     tracing::info!(what = self.what, "the file can be used again");
                 }
-                if changed { "changed" } else { "unchanged" }
+                Some(if changed { "changed" } else { "unchanged" })
             }
             Err(Kept { why, again }) => {
+                self.counted = Some(at);
                 if self.wrong.as_ref() != Some(&why) || asked {
                     tracing::error!(what = self.what, %why, "not reloaded: what was in use stays");
                 }
@@ -147,14 +164,9 @@ impl Watched {
                 if again {
                     self.read = None;
                 }
-                "failed"
+                Some("failed")
             }
-        };
-        let attributes = [
-            KeyValue::new("what", self.what),
-            KeyValue::new("outcome", outcome),
-        ];
-        reloads.add(1, &attributes);
+        }
     }
 }
 
@@ -195,4 +207,45 @@ pub fn keys(authority: &Arc<Authority>, path: &Path) -> Reload {
             }
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_file_that_stays_wrong_is_counted_once_a_minute() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("keys");
+        fs::write(&path, "bad").unwrap();
+        let read = path.clone();
+        let reload: Reload = Box::new(move || {
+            let well = fs::read_to_string(&read).unwrap() == "good";
+            let kept = || Kept {
+                why: "it is bad".to_owned(),
+                again: false,
+            };
+            Box::pin(std::future::ready(well.then_some(true).ok_or_else(kept)))
+        });
+        let mut reloading = Reloading::default();
+        reloading.add("keys", path.clone(), reload);
+        let file = &mut reloading.files[0];
+        let began = Instant::now();
+        let mut counted = Vec::new();
+        for second in 0..150 {
+            if let Some(outcome) = file.look(false, began + Duration::from_secs(second)).await {
+                counted.push((second, outcome));
+            }
+        }
+        let failed = [1, 61, 121].map(|second| (second, "failed"));
+        assert_eq!(counted, failed);
+
+        fs::write(&path, "good").unwrap();
+        let mut counted = Vec::new();
+        for second in 150..300 {
+            let at = began + Duration::from_secs(second);
+            counted.extend(file.look(false, at).await);
+        }
+        assert_eq!(counted, ["changed"]);
+    }
 }

@@ -7,8 +7,7 @@ use super::{
     serve::{SettingFlags, key_ring},
 };
 use crate::{
-    app,
-    authority::{self, StoreError},
+    app, authority,
     domain::{caller::Role, policy::ClientSettings},
 };
 use clap::Args;
@@ -63,14 +62,8 @@ pub(super) async fn run(args: BootstrapArgs, json: bool) -> Result<Exit, Failure
 
 /// How a failure of a command with database rights ends.
 pub(super) fn failure(failure: authority::Failure) -> Failure {
-    let exit = match &failure {
-        authority::Failure::Refused(_) => Exit::Refused,
-        authority::Failure::Store(error) => match error.root() {
-            StoreError::Unavailable(_) | StoreError::Down | StoreError::NotMigrated(_) => {
-                Exit::Unreachable
-            }
-            _ => Exit::Refused,
-        },
-    };
-    Failure::new(exit, failure)
+    match failure {
+        authority::Failure::Refused(_) => Failure::new(Exit::Refused, failure),
+        authority::Failure::Store(error) => Failure::of_store(&error),
+    }
 }

@@ -6,7 +6,7 @@ use super::{
     printable::{printable, printable_json},
     status,
 };
-use crate::store::StoreError;
+use crate::store::{self, StoreError};
 use serde_json::{Value, json};
 use std::{error::Error, io};
 use tonic::{Status, TimeoutExpired};
@@ -54,6 +54,8 @@ impl Failure {
     /// A failure of a command with database rights.
     pub fn of_store(error: &StoreError) -> Self {
         let exit = match error.root() {
+            _ if error.is_ours() => Exit::BadInput,
+            _ if error.refuses_the_role() => Exit::Credentials,
             StoreError::Unavailable(_) | StoreError::Down | StoreError::NotMigrated(_) => {
                 Exit::Unreachable
             }
@@ -138,10 +140,10 @@ impl Failure {
     }
 }
 
-/// An error and its causes in one line, the outermost first.
+/// An error and its causes in one line, the outermost first. No row is quoted.
 pub fn causes(error: &(dyn Error + 'static)) -> String {
     let mut text = String::new();
-    for cause in chain(error).map(ToString::to_string) {
+    for cause in chain(error).map(store::words_of) {
         // Some of the transport's errors print their cause themselves.
         if text.ends_with(&cause) {
             continue;

@@ -41,8 +41,11 @@ pub(super) async fn run(args: TrialArgs, options: &CallOptions) -> Result<Exit, 
     let mut trial = Trial {
         calls,
         steps: Vec::new(),
+        token: None,
+        session: None,
     };
     let done = trial.all(args).await;
+    trial.end_all().await;
     let steps: Vec<Record> = trial.steps.into_iter().map(Record::from).collect();
     if !steps.is_empty() {
         output::print(Record::default().rows("calls", steps), options.json())?;
@@ -69,6 +72,10 @@ impl From<Step> for Record {
 struct Trial {
     calls: Connection,
     steps: Vec<Step>,
+    /// The client's own token, for as long as it was not revoked.
+    token: Option<String>,
+    /// The session, for as long as it is not over.
+    session: Option<String>,
 }
 
 impl Trial {
@@ -84,6 +91,7 @@ impl Trial {
                 "a token of the client's own",
             )
             .await?;
+        self.token = Some(alone.access_token.clone());
         self.introspect(&alone.access_token, true, "it is active")
             .await?;
 
@@ -100,6 +108,7 @@ impl Trial {
                 "a session",
             )
             .await?;
+        self.session = Some(opened.session_id);
         self.introspect(&opened.access_token, true, "its token is active")
             .await?;
         let rotated = self.rotate(opened.refresh_token).await?;
@@ -108,6 +117,7 @@ impl Trial {
 
         self.end(Target::SessionId(rotated.session_id), "the session is over")
             .await?;
+        self.session = None;
         self.introspect(&rotated.access_token, false, "its token is not active")
             .await?;
         let started = Instant::now();
@@ -116,9 +126,28 @@ impl Trial {
             ..Default::default()
         };
         self.calls.tokens().revoke_token(request).await?;
+        self.token = None;
         self.note("RevokeToken", "the client's own token is revoked", started);
         self.introspect(&alone.access_token, false, "it is not active")
             .await
+    }
+
+    /// Ends what a failure has left alive, as far as the authority lets it.
+    async fn end_all(&mut self) {
+        let mut tokens = self.calls.tokens();
+        if let Some(token) = self.token.take() {
+            let request = v1::RevokeTokenRequest {
+                token,
+                ..Default::default()
+            };
+            let _ = tokens.revoke_token(request).await;
+        }
+        if let Some(session) = self.session.take() {
+            let request = v1::RevokeSessionRequest {
+                target: Some(Target::SessionId(session)),
+            };
+            let _ = tokens.revoke_session(request).await;
+        }
     }
 
     async fn issue(

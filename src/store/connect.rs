@@ -14,6 +14,7 @@ use std::{
     fmt, fs, io,
     net::IpAddr,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 use thiserror::Error;
@@ -43,9 +44,9 @@ pub enum ConnectError {
     /// The client's certificate and its key do not fit, or are of no kind that we know.
     #[error("database.certificate_file and database.key_file: {0}")]
     Identity(#[source] rustls::Error),
-    /// Nobody was asked.
-    #[error("a new connection was refused a moment ago")]
-    Again,
+    /// Nobody was asked; with the words of the refusal that it repeats.
+    #[error("a new connection was refused a moment ago: {0}")]
+    Again(Arc<str>),
     /// The URL names no host.
     #[error("database.url names no host")]
     NoHost,
@@ -104,7 +105,7 @@ impl ConnectError {
     /// refused, a file is of no use, or there are too many connections.
     pub fn spares_others(&self) -> bool {
         self.is_ours()
-            || matches!(self, Self::Tls { .. } | Self::Again)
+            || matches!(self, Self::Tls { .. } | Self::Again(_))
             || self
                 .code()
                 .is_some_and(|code| code.starts_with("28") || code == "53300")
@@ -117,7 +118,7 @@ impl ConnectError {
             Self::Tls { .. } => 4,
             Self::Driver { source, .. } if source.code().is_some() => 3,
             Self::ReadOnly(_) => 2,
-            Self::Again | Self::Silent(_) | Self::Driver { .. } => 1,
+            Self::Again(_) | Self::Silent(_) | Self::Driver { .. } => 1,
             Self::Unresolved { .. } => 0,
         }
     }

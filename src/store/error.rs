@@ -1,10 +1,10 @@
 //! What can go wrong with the database, sorted by what the caller can do.
 
-use super::connect::ConnectError;
+use super::{connect::ConnectError, migrate::Trouble};
 use deadpool::managed::{PoolError, TimeoutType};
 use std::{error::Error as _, sync::Arc};
 use thiserror::Error;
-use tokio_postgres::error::Error as DriverError;
+use tokio_postgres::error::{DbError, Error as DriverError};
 
 /// A failure of the database, never of a rule.
 #[derive(Debug, Error)]
@@ -126,33 +126,80 @@ impl StoreError {
         )
     }
 
+    /// Whether the database refuses the role: its credentials, or for want of a right.
+    pub fn refuses_the_role(&self) -> bool {
+        self.cause::<DriverError>().is_some_and(|error| {
+            matches!(Trouble::of(error), Trouble::Credentials | Trouble::Rights)
+        })
+    }
+
+    /// Whether this host's configuration is to blame, whatever the database says.
+    pub fn is_ours(&self) -> bool {
+        self.cause::<ConnectError>()
+            .is_some_and(ConnectError::is_ours)
+    }
+
+    /// The outermost cause of a type.
+    fn cause<E: std::error::Error + 'static>(&self) -> Option<&E> {
+        std::iter::successors(self.root().source(), |&cause| cause.source())
+            .find_map(<dyn std::error::Error>::downcast_ref)
+    }
+
     /// The whole chain of causes as one line for the log: of what PostgreSQL says only
     /// the code and the names of objects, since its words quote rows and statements.
     pub fn causes(&self) -> String {
-        let mut line = self.to_string();
-        let mut next = self.source();
-        while let Some(cause) = next {
-            let database = cause
-                .downcast_ref::<DriverError>()
-                .and_then(DriverError::as_db_error);
-            if let Some(database) = database {
-                let of = |name: &str, object: Option<&str>| {
-                    object
-                        .map(|object| format!(", {name} {object}"))
-                        .unwrap_or_default()
-                };
-                let table = of("table", database.table());
-                let constraint = of("constraint", database.constraint());
-                return format!(
-                    "{line}: SQLSTATE {}{table}{constraint}",
-                    database.code().code()
-                );
-            }
-            line = format!("{line}: {cause}");
-            next = cause.source();
-        }
-        line
+        causes(self)
     }
+}
+
+/// The same of any error.
+pub(super) fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut line = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let database = cause
+            .downcast_ref::<DriverError>()
+            .and_then(DriverError::as_db_error);
+        if let Some(database) = database {
+            let of = |name: &str, object: Option<&str>| {
+                object
+                    .map(|object| format!(", {name} {object}"))
+                    .unwrap_or_default()
+            };
+            let table = of("table", database.table());
+            let constraint = of("constraint", database.constraint());
+            return format!(
+                "{line}: SQLSTATE {}{table}{constraint}",
+                database.code().code()
+            );
+        }
+        line = format!("{line}: {cause}");
+        next = cause.source();
+    }
+    line
+}
+
+/// What an error says to the person at the command. Of what PostgreSQL says that is its message,
+/// its code and the names of objects, never its detail, which quotes rows; nor the message where
+/// data itself is at fault (class 22), which quotes that.
+pub fn words_of(error: &(dyn std::error::Error + 'static)) -> String {
+    let Some(database) = error.downcast_ref::<DbError>() else {
+        return error.to_string();
+    };
+    let code = database.code().code();
+    let mut words = database.severity().to_owned();
+    if !code.starts_with("22") {
+        words = format!("{words}: {}", database.message());
+    }
+    words = format!("{words} (SQLSTATE {code}");
+    if let Some(table) = database.table() {
+        let schema = database.schema().unwrap_or_default();
+        words = format!("{words}, table {schema}.{table}");
+    }
+    if let Some(constraint) = database.constraint() {
+        words = format!("{words}, constraint {constraint}");
+    }
+    words + ")"
 }
 
 impl From<DriverError> for StoreError {

@@ -37,7 +37,7 @@ mod url;
 
 pub use coalescer::BatchLimits;
 pub use directory::{ClientEntry, NewClient};
-pub use error::StoreError;
+pub use error::{StoreError, words_of};
 pub use fence::fence;
 pub use pool::{PoolOptions, PreparedStatements};
 pub use purge::{PurgeLag, PurgeOptions, Purged, Purger};

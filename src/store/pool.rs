@@ -3,7 +3,7 @@
 use super::{
     breaker::Breaker,
     connect::{self, ConnectError},
-    error::StoreError,
+    error::{self, StoreError},
     instruments::PoolInstruments,
     parameters::ParameterTypes,
     prepared::Prepared,
@@ -150,8 +150,15 @@ impl Pool {
 pub(super) struct Manager {
     database: DatabaseUrl,
     breaker: Breaker,
-    /// When a connection was last refused that may be let in later.
-    refused: Mutex<Option<Instant>>,
+    /// The last connection that was refused and may be let in later; `None` once one was let in.
+    refused: Mutex<Option<Refusal>>,
+}
+
+/// A connection that was refused.
+#[derive(Debug)]
+struct Refusal {
+    at: Instant,
+    why: Arc<str>,
 }
 
 /// A connection of the pool, which goes back when it is dropped.
@@ -163,17 +170,31 @@ impl managed::Manager for Manager {
 
     async fn create(&self) -> Result<Prepared, ConnectError> {
         let refused = || self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        if refused().is_some_and(|at| at.elapsed() < RESPITE) {
-            return Err(ConnectError::Again);
+        if let Some(last) = &*refused()
+            && last.at.elapsed() < RESPITE
+        {
+            return Err(ConnectError::Again(Arc::clone(&last.why)));
         }
         match connect::open(&self.database).await {
             Ok((client, task)) => {
-                *refused() = None;
+                if refused().take().is_some() {
+                    tracing::info!("new connections to the database are let in again");
+                }
                 Ok(Prepared::on(ClientWrapper::new(client, task)))
             }
             Err(error) => {
                 if error.spares_others() {
-                    *refused() = Some(Instant::now());
+                    let why = Arc::from(error::causes(&error));
+                    let now = Refusal {
+                        at: Instant::now(),
+                        why: Arc::clone(&why),
+                    };
+                    if refused().replace(now).is_none() {
+                        tracing::warn!(
+                            causes = %why,
+                            "new connections to the database are refused; those that stand go on"
+                        );
+                    }
                 }
                 Err(error)
             }

@@ -22,6 +22,23 @@ pub const CASES: &[Case] = &[
             ("countersign_ready{instance=\"b\"}", "0x20", "1x20"),
         ],
     ),
+    // One of two deployments in the same Prometheus.
+    Case(
+        "CountersignNobodyReady",
+        "10m",
+        &[
+            (
+                "countersign_ready{namespace=\"a\",job=\"j\"}",
+                "0x20",
+                "1x20",
+            ),
+            (
+                "countersign_ready{namespace=\"b\",job=\"j\"}",
+                "1x20",
+                "1x20",
+            ),
+        ],
+    ),
     Case(
         "CountersignNotReady",
         "10m",
@@ -48,6 +65,48 @@ pub const CASES: &[Case] = &[
             ),
             (
                 "countersign_calls_total{code=\"UNAUTHENTICATED\"}",
+                "0x30",
+                "0+600x30",
+            ),
+        ],
+    ),
+    Case(
+        "CountersignCallsFail",
+        "20m",
+        &[
+            (
+                "countersign_calls_total{namespace=\"a\",job=\"j\",code=\"OK\"}",
+                "0+10x30",
+                "0+10x30",
+            ),
+            (
+                "countersign_calls_total{namespace=\"a\",job=\"j\",code=\"UNAVAILABLE\"}",
+                "0+10x30",
+                "0x30",
+            ),
+            (
+                "countersign_calls_total{namespace=\"b\",job=\"j\",code=\"OK\"}",
+                "0+60000x30",
+                "0+60000x30",
+            ),
+        ],
+    ),
+    Case(
+        "CountersignChecksFail",
+        "20m",
+        &[
+            (
+                "countersign_checks_total{outcome=\"allowed\",reason=\"\"}",
+                "0+600x30",
+                "0+600x30",
+            ),
+            (
+                "countersign_checks_total{outcome=\"denied\",reason=\"UNAVAILABLE\"}",
+                "0+60x30",
+                "0+1x30",
+            ),
+            (
+                "countersign_checks_total{outcome=\"denied\",reason=\"INVALID_TOKEN\"}",
                 "0x30",
                 "0+600x30",
             ),
@@ -92,6 +151,22 @@ pub const CASES: &[Case] = &[
             "0+5x30",
             "5x30",
         )],
+    ),
+    Case(
+        "CountersignProofsFull",
+        "20m",
+        &[
+            (
+                "countersign_refusals_total{reason=\"OVERLOADED\"}",
+                "0+1x30",
+                "9x30",
+            ),
+            (
+                "countersign_refusals_total{reason=\"RATE_LIMITED\"}",
+                "0x30",
+                "0+60x30",
+            ),
+        ],
     ),
     Case(
         "CountersignPoolExhausted",
@@ -171,6 +246,27 @@ pub const CASES: &[Case] = &[
         ],
     ),
     Case(
+        "CountersignKeysDiffer",
+        "60m",
+        &[
+            (
+                "countersign_keys{namespace=\"a\",job=\"j\",instance=\"a\"}",
+                "2x90",
+                "1x90",
+            ),
+            (
+                "countersign_keys{namespace=\"a\",job=\"j\",instance=\"b\"}",
+                "1x90",
+                "1x90",
+            ),
+            (
+                "countersign_keys{namespace=\"b\",job=\"j\"}",
+                "2x90",
+                "2x90",
+            ),
+        ],
+    ),
+    Case(
         "CountersignKeyOld",
         "2h",
         &[
@@ -200,6 +296,23 @@ pub const CASES: &[Case] = &[
             // A SPIFFE identity, of an hour.
             "3600x600",
         )],
+    ),
+    // A pod that was started after the renewal was due.
+    Case(
+        "CountersignCertificateEndsSoon",
+        "8h",
+        &[
+            (
+                "countersign_certificate_left_seconds{job=\"j\",instance=\"old\"}",
+                "700000x5 stale",
+                "_",
+            ),
+            (
+                "countersign_certificate_left_seconds{job=\"j\",instance=\"new\"}",
+                "_x10 200000x600",
+                "_x10 200000x600",
+            ),
+        ],
     ),
     Case(
         "CountersignReloadFails",
@@ -237,6 +350,27 @@ pub const CASES: &[Case] = &[
         &[
             ("countersign_build{version=\"1\"}", "1x200", "1x200"),
             ("countersign_build{version=\"2\"}", "1x200", "1x20 stale"),
+        ],
+    ),
+    Case(
+        "CountersignVersionsDiffer",
+        "2h",
+        &[
+            (
+                "countersign_build{namespace=\"a\",job=\"j\",version=\"1\"}",
+                "1x200",
+                "1x200",
+            ),
+            (
+                "countersign_build{namespace=\"a\",job=\"j\",version=\"2\"}",
+                "1x200",
+                "_",
+            ),
+            (
+                "countersign_build{namespace=\"b\",job=\"j\",version=\"2\"}",
+                "1x200",
+                "1x200",
+            ),
         ],
     ),
     Case(

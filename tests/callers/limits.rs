@@ -94,6 +94,7 @@ async fn issued(caller: &Caller) -> String {
 
 #[tokio::test]
 async fn all_together_have_a_limit_too() {
+    let meters = Meters::of_this_thread();
     let at = Deployment::start_with(1, &[("COUNTERSIGN_LIMITS_SERVER", "10")]).await;
     let callers = [at.nobody(), at.admin()];
     let crowded = crowd((0..100).map(|n| issue(&callers[n % 2])), 10.0).await;
@@ -102,6 +103,10 @@ async fn all_together_have_a_limit_too() {
         crowded.0 <= 90,
         "a second's worth is let through: {crowded:?}"
     );
+    let counted = meters.of("countersign.refusals{reason=RATE_LIMITED}");
+    let counted = counted.iter().sum::<f64>();
+    let refused = f64::from(u32::try_from(crowded.0).unwrap());
+    assert!((counted - refused).abs() < 0.5, "{counted} of {crowded:?}");
     // Health is open, whatever the load.
     let mut health = tonic_health::pb::health_client::HealthClient::new(at.nobody().channel());
     for _ in 0..50 {

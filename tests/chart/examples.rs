@@ -56,6 +56,16 @@ fn external_secrets_make_what_the_chart_mounts() {
         .map(|it| text(&it["spec"]["target"]["name"]).to_owned())
         .collect();
     assert_eq!(made, wanted);
+    // A URL is read once; the password of the role that serves has a file of its own.
+    let files = example("external-secrets/secrets.yaml");
+    let serving = files
+        .iter()
+        .find(|it| it["metadata"]["name"] == "countersign-database");
+    let keys: Vec<_> = list(serving.unwrap(), "/spec/data")
+        .iter()
+        .map(|it| text(&it["secretKey"]))
+        .collect();
+    assert_eq!(keys, ["url", "password"]);
 }
 
 #[test]

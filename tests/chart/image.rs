@@ -275,7 +275,8 @@ async fn the_chart_runs_within_the_image() {
     fs::write(image.root.join("etc/hosts"), "127.0.0.1 localhost\n").unwrap();
     let database = fresh_database().await;
     let role = format!("migrations.servingRole={}", database.serving_role);
-    let objects = rendered("default", &["--set", &role]);
+    let password = "database.passwordKey=password";
+    let objects = rendered("default", &["--set", &role, "--set", password]);
     let mut secrets = secrets_of_readme(&database).await;
     for name in ["countersign-database", "countersign-database-migrate"] {
         // By name, so that the resolver within the binary is tried.

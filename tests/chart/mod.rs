@@ -5,6 +5,7 @@ mod cluster;
 mod dashboard;
 mod examples;
 mod image;
+mod mesh;
 mod policy;
 mod refusals;
 mod running;

@@ -237,7 +237,7 @@ fn every_file_that_is_read_is_mounted_and_every_mount_is_read() {
 }
 
 /// The TCP ports that the rules of a policy allow.
-fn allowed(rules: &[Value]) -> BTreeSet<u64> {
+pub fn allowed(rules: &[Value]) -> BTreeSet<u64> {
     let ports = rules.iter().flat_map(|it| list(it, "/ports"));
     ports
         .filter(|it| it["protocol"] != "UDP")
@@ -262,10 +262,12 @@ fn the_network_policy_allows_exactly_what_the_configuration_connects_to() {
         let file = configuration(objects);
         let mut comes = BTreeSet::from([port(&file["listen"]), port(&file["health"]["listen"])]);
         comes.extend(file.get("metrics").map(|it| port(&it["listen"])));
+        // Ambient's tunnels.
+        comes.extend((values == "everything").then_some(15008));
         assert_eq!(allowed(list(policy, "/spec/ingress")), comes, "{values}");
 
         let (database, more) = match values {
-            "everything" => (vec![6432, 5432], vec![443]),
+            "everything" => (vec![6432, 5432], vec![443, 15008, 15012]),
             "production" => (vec![5432], vec![4317]),
             "init-container" => (vec![5432, 5433], vec![]),
             _ => (vec![5432], vec![]),

@@ -65,8 +65,9 @@ pub async fn secrets_of_readme(database: &TestDatabase) -> BTreeMap<&'static str
         .await
         .unwrap();
     let mut secrets = secrets(database);
-    let serving = url_as(database, server, "secret");
-    secrets.insert("countersign-database", Files::from([("url", serving)]));
+    let serving = url_as(database, server, "secret").replace(":secret@", "@");
+    let apart = [("url", serving), ("password", "secret".to_owned())];
+    secrets.insert("countersign-database", Files::from(apart));
     let migrating = url_as(database, &owner, "secret");
     secrets.insert(
         "countersign-database-migrate",
@@ -130,7 +131,9 @@ pub async fn make_test_client(cluster: &mut Cluster, more: &[&str]) {
 async fn the_default_runs_from_the_job_to_the_test() {
     let database = fresh_database().await;
     let role = format!("migrations.servingRole={}", database.serving_role);
-    let objects = rendered("default", &["--set", &role]);
+    let password = "database.passwordKey=password";
+    assert!(super::file("README.md").contains(&format!("--set {password}\n")));
+    let objects = rendered("default", &["--set", &role, "--set", password]);
     let mut cluster = Cluster::new(objects, secrets_of_readme(&database).await);
 
     // Servers and Job start together, and the servers wait.

@@ -8,3 +8,4 @@ mod credentials;
 mod directory;
 mod errors;
 mod keys;
+mod trial;

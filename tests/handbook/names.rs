@@ -77,6 +77,30 @@ fn every_setting_and_metric_of_the_pages_exists() {
 }
 
 #[test]
+fn every_metric_that_the_chart_or_an_example_names_exists() {
+    let metrics = first_cells("metrics.md");
+    let (mut unknown, mut seen) = (Vec::new(), 0);
+    for place in ["helm/countersign", "examples"] {
+        for file in files(&root().join(place), "yaml") {
+            let file = Path::new(place).join(file);
+            let text = fs::read_to_string(root().join(&file)).unwrap();
+            let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+            for name in words
+                .filter_map(metric)
+                .filter(|name| !name.ends_with("_owner"))
+            {
+                seen += 1;
+                if !metrics.contains(name) && !name.ends_with("_bucket") {
+                    unknown.push(format!("{}: `{name}`", file.display()));
+                }
+            }
+        }
+    }
+    assert!(unknown.is_empty(), "\n{}", unknown.join("\n"));
+    assert!(seen > 25, "{seen} names");
+}
+
+#[test]
 fn a_setting_and_a_metric_are_told_from_other_words() {
     let sections = BTreeSet::from(["keys", "rotation"]);
     for (text, name) in [

@@ -199,7 +199,7 @@ async fn a_locked_table_is_waited_for_a_bounded_number_of_times() {
     )
     .await;
     let mut options = options(&database);
-    options.lock_timeout = Duration::from_millis(20);
+    options.last_lock_timeout = Duration::from_millis(20);
     options.attempts = 3;
     let transaction = holder.transaction().await.expect("a transaction");
     transaction

@@ -63,6 +63,13 @@ const REFUSED: &[(&str, &str)] = &[
         "column auth.refresh_session.expires_at: does not exist, and rows",
     ),
     (
+        "INSERT INTO public.oauth_clients VALUES (gen_random_uuid(), 'theirs');
+         INSERT INTO public.oauth_access_tokens (digest, client_id, expires_at)
+             SELECT '\\x00', id, now() FROM public.oauth_clients;
+         ALTER TABLE public.oauth_access_tokens DROP jti",
+        "column public.oauth_access_tokens.jti: does not exist, and its default differs by row",
+    ),
+    (
         "ALTER TABLE public.oauth_access_tokens ADD CONSTRAINT theirs UNIQUE (jti)",
         "index public.oauth_access_tokens.theirs: is not documented",
     ),

@@ -3,6 +3,7 @@
 use countersign::store::{catalog::Severity, migrate::MigrateError};
 
 use super::{check, fingerprint, kept::TABLES, lines, migrated, run, text, try_migrate};
+use crate::cli::binary::countersign;
 use crate::support::fresh_database;
 
 #[tokio::test]
@@ -146,7 +147,7 @@ async fn rows_that_contradict_a_documented_object_stop_the_migration_which_leave
     run(
         &client,
         "ALTER TABLE auth.refresh_tokens DROP CONSTRAINT refresh_tokens_token_unique;
-         INSERT INTO auth.refresh_tokens (token) VALUES ('twice'), ('twice')",
+         INSERT INTO auth.refresh_tokens (token) VALUES ('a-foreign-token'), ('a-foreign-token')",
     )
     .await;
     let error = try_migrate(&database)
@@ -158,6 +159,19 @@ async fn rows_that_contradict_a_documented_object_stop_the_migration_which_leave
     );
     let left = "SELECT count(*)::text FROM pg_class WHERE relname = 'refresh_tokens_token_unique'";
     assert_eq!(text(&client, left).await, "0");
+
+    // What stands in the rows is told to nobody.
+    let words = ["migrate", "--serving-role", &database.serving_role];
+    let environment = [("COUNTERSIGN_DATABASE_URL", database.url())];
+    let environment = environment
+        .each_ref()
+        .map(|(name, url)| (*name, url.as_str()));
+    let told = countersign(&words, &environment, "").await;
+    assert_eq!(told.code, 65, "{}", told.stderr);
+    assert!(!told.stderr.contains("a-foreign-token"), "{}", told.stderr);
+    for word in ["refresh_tokens_token_unique", "table auth.refresh_tokens"] {
+        assert!(told.stderr.contains(word), "{}", told.stderr);
+    }
 
     run(
         &client,

@@ -137,7 +137,7 @@ async fn a_table_that_somebody_holds_stops_the_migration_and_nobody_else() {
     let at = Deployment::start_with(2, &[]).await;
     let options = MigrateOptions {
         serving_role: at.database.serving_role.clone(),
-        lock_timeout: Duration::from_millis(100),
+        last_lock_timeout: Duration::from_millis(100),
         attempts: 4,
         ..MigrateOptions::default()
     };
@@ -167,4 +167,35 @@ async fn a_table_that_somebody_holds_stops_the_migration_and_nobody_else() {
     assert!(check(&at.database).await.is_exact());
     let longest = load.end().await;
     assert!(longest < Duration::from_secs(10), "a turn took {longest:?}");
+}
+
+#[tokio::test]
+async fn beside_a_reader_for_long_callers_wait_for_moments() {
+    let at = Deployment::start_with(0, &[]).await;
+    let statement = "ALTER TABLE public.oauth_access_tokens DROP CONSTRAINT scopes_token_chars";
+    run(&at.sql, statement).await;
+    // As pg_dump does it.
+    let mut dump = at.database.client().await;
+    let dump = dump.transaction().await.unwrap();
+    let held = "LOCK TABLE public.oauth_access_tokens IN ACCESS SHARE MODE";
+    dump.batch_execute(held).await.unwrap();
+    let (config, role) = (at.database.config(), at.database.serving_role.clone());
+    let migrating = tokio::spawn(async move {
+        let options = MigrateOptions {
+            serving_role: role,
+            ..MigrateOptions::default()
+        };
+        migrate::migrate(&config, &options, |_| {}).await
+    });
+
+    // Who waits behind an attempt is let through before the longest of them would be over.
+    run(&at.sql, "SET lock_timeout = '1400ms'").await;
+    let started = Instant::now();
+    while at.database.lock_timeouts_logged() < 6 {
+        assert!(started.elapsed() < Duration::from_mins(1), "nobody waits");
+        run(&at.sql, "SELECT FROM public.oauth_access_tokens LIMIT 1").await;
+    }
+    dump.rollback().await.unwrap();
+    let report = migrating.await.unwrap().expect("nobody is in the way");
+    assert!(!report.repaired.is_empty());
 }

@@ -129,6 +129,14 @@ async fn a_database_is_followed_from_nothing_to_health() {
     patient.finds("clocks", "ok", "give or take").await;
     patient.finds("servers", "ok", "0 run").await;
 
+    // A server's probe is one more than its connections.
+    let connections = |each: &str| format!("may open {each}, their probes included");
+    patient.set("DATABASE_CONNECTIONS", "96");
+    patient.finds("connections", "ok", &connections("97")).await;
+    patient.set("DATABASE_CONNECTIONS", "97");
+    patient
+        .finds("connections", "trouble", &connections("98"))
+        .await;
     patient.set("DATABASE_CONNECTIONS", "200");
     patient
         .finds("connections", "trouble", "max_connections")

@@ -1,8 +1,10 @@
 //! What an operator sees, and how the process lives.
 
 mod aging;
+mod credentials;
 mod doctor;
 mod ending;
+mod exits;
 mod hanging_up;
 mod health;
 mod lost_keys;

@@ -288,3 +288,32 @@ async fn an_old_backup_forgets_and_revives_and_the_fence_ends_what_it_revives() 
         "SUBJECT_DISABLED"
     );
 }
+
+#[tokio::test]
+async fn what_a_restored_database_lacks_of_the_role_comes_back_with_a_migration() {
+    let at = Deployment::start_with(0, &[]).await;
+    let role = &at.database.serving_role;
+    let backup = at.database.back_up().await;
+    let owner = [("COUNTERSIGN_DATABASE_URL", backup.as_str())];
+    let serving = DatabaseUrl::parse(&backup).unwrap();
+    let serving = serving.as_role(role, "only-for-this-test").to_url();
+    let setting = async |name: &str| {
+        let (client, connection) = tokio_postgres::connect(&serving, tokio_postgres::NoTls)
+            .await
+            .unwrap();
+        tokio::spawn(connection);
+        let row = client.query_one(&format!("SHOW {name}"), &[]).await;
+        row.unwrap().get::<_, String>(0)
+    };
+
+    // The tables are whole, which is all that a check looks at.
+    let checked = countersign(&["migrate", "--check"], &owner, "").await.ok();
+    assert!(checked.stdout.contains("exact"), "{}", checked.stdout);
+    assert_eq!(setting("plan_cache_mode").await, "auto");
+    assert_eq!(setting("statement_timeout").await, "0");
+
+    let migrated = countersign(&["migrate", "--serving-role", role], &owner, "").await;
+    assert_eq!(migrated.code, 0, "{}", migrated.stderr);
+    assert_eq!(setting("plan_cache_mode").await, "force_generic_plan");
+    assert_eq!(setting("statement_timeout").await, "5s");
+}

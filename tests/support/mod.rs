@@ -88,6 +88,15 @@ impl TestDatabase {
         told
     }
 
+    /// How often PostgreSQL has logged that a statement waited too long for a lock of it.
+    pub fn lock_timeouts_logged(&self) -> usize {
+        let log = std::fs::read(&self.log).expect("the log");
+        let log = String::from_utf8_lossy(&log);
+        let ours = log.lines().filter(|line| line.contains(&self.name));
+        ours.filter(|line| line.contains("due to lock timeout"))
+            .count()
+    }
+
     /// Connects to it as the superuser.
     pub fn config(&self) -> Config {
         let mut config = self.server.clone();

@@ -242,15 +242,16 @@ fn connections(condition: &Condition, replicas: &[Replica], config: &Config) -> 
     let what = "connections";
     let servers = u32::try_from(replicas.len().max(1)).unwrap_or(u32::MAX);
     let each = u32::try_from(config.database.connections).unwrap_or(u32::MAX);
-    let wanted = servers.saturating_mul(each);
+    // One more each, with which a server looks for a database that is away.
+    let wanted = servers.saturating_mul(each.saturating_add(1));
     let Condition {
         connections,
         connected,
         ..
     } = condition;
     let found = format!(
-        "{servers} servers may open {wanted}; the database allows {connections}, of which \
-         {connected} are open"
+        "{servers} servers may open {wanted}, their probes included; the database allows \
+         {connections}, of which {connected} are open"
     );
     if wanted > *connections {
         let remedy = "raise max_connections, lower database.connections, or put PgBouncer between";

@@ -204,16 +204,16 @@ impl Edge {
         }
         let peer = request.extensions().get::<Peer>().cloned();
         let from = peer.as_ref().and_then(Peer::address);
-        let refused = |refusal: Refusal| status::of_refusal(&refusal);
+        let refused = |refusal: Refusal| {
+            self.authority.instruments().refused(&refusal);
+            status::of_refusal(&refusal)
+        };
         self.limits.call().map_err(refused)?;
         let credentials = self
             .credentials(method, request.headers(), peer.as_ref())
             .await
             .map_err(|failure| self.refused(from, failure))?;
-        let proof = self.proof(method, request.headers()).map_err(|refusal| {
-            self.authority.instruments().refused(&refusal);
-            status::of_refusal(&refusal)
-        })?;
+        let proof = self.proof(method, request.headers()).map_err(refused)?;
         let claim = Claim {
             credentials,
             access: method.access,

@@ -17,6 +17,13 @@ pub fn compare(table: &'static Table, relation: &Relation, findings: &mut Vec<Fi
         let object = format!("column {}.{}", table.key, documented.name);
         if let Some(live) = relation.column(documented.name) {
             compare_column(&object, documented, live, findings);
+        } else if documented.differs_by_row() && relation.filled {
+            findings.push(Finding::refused(
+                object,
+                "does not exist, and its default differs by row, which would rewrite the table: \
+                 add it, fill it and set NOT NULL by yourself",
+            ));
+            continue;
         } else if documented.can_be_added() {
             let repair = Repair::Column(table, documented);
             findings.push(Finding::missing(

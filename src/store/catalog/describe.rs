@@ -127,6 +127,12 @@ impl Column {
     pub fn can_be_added(&self) -> bool {
         !self.not_null || matches!(self.fill, Fill::Default(_))
     }
+
+    /// Whether its default is another for each row (a volatile function), so that to add it is
+    /// to write every row anew, while nobody may read.
+    pub fn differs_by_row(&self) -> bool {
+        matches!(self.fill, Fill::Default("gen_random_uuid()"))
+    }
 }
 
 impl Index {

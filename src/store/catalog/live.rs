@@ -22,6 +22,8 @@ pub struct Relation {
     pub persistence: String,
     /// Whether row level security is enabled.
     pub row_security: bool,
+    /// Whether it takes any room: one that is empty may, too, until it is vacuumed.
+    pub filled: bool,
     /// Its comment.
     pub comment: Option<String>,
     /// Its columns, in order.

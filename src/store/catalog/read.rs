@@ -51,6 +51,7 @@ pub async fn read(transaction: &Transaction<'_>) -> Result<Live, Error> {
             kind: row.try_get("kind")?,
             persistence: row.try_get("persistence")?,
             row_security: row.try_get("row_security")?,
+            filled: row.try_get("filled")?,
             comment: row.try_get("comment")?,
             ..Relation::default()
         };

@@ -158,7 +158,7 @@ impl MigrateError {
 
 /// What an error of the driver is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Trouble {
+pub(in crate::store) enum Trouble {
     Unreachable,
     Credentials,
     NoSuchDatabase,
@@ -171,7 +171,7 @@ pub(super) enum Trouble {
 }
 
 impl Trouble {
-    pub(super) fn of(error: &tokio_postgres::Error) -> Self {
+    pub(in crate::store) fn of(error: &tokio_postgres::Error) -> Self {
         let Some(database) = error.as_db_error() else {
             return Self::of_the_connection(error);
         };

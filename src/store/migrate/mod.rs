@@ -17,6 +17,7 @@ mod statement;
 
 use std::{fmt, time::Duration};
 
+pub(super) use error::Trouble;
 pub use error::{Cause, MigrateError};
 pub use roles::Rights;
 pub(super) use roles::examine as rights;
@@ -33,8 +34,10 @@ use super::{
 pub struct MigrateOptions {
     /// The role that serves: created where it is missing, and given its least rights.
     pub serving_role: String,
-    /// How long a statement that others wait behind may itself wait for a lock.
+    /// How long an attempt of a statement that others wait behind may itself wait for a lock.
     pub lock_timeout: Duration,
+    /// The same for the last three attempts.
+    pub last_lock_timeout: Duration,
     /// How often such a statement is tried, with growing pauses of at most two seconds.
     pub attempts: u32,
     /// How long to wait for another migration of the same database.
@@ -45,10 +48,14 @@ impl Default for MigrateOptions {
     fn default() -> Self {
         Self {
             serving_role: String::from("countersign_server"),
-            // Longer than the server's deadlock_timeout, after which it cancels an autovacuum that
-            // is in the way; shorter than any call's deadline.
-            lock_timeout: Duration::from_millis(1_500),
-            attempts: 30,
+            // Every caller queues behind an attempt for as long as it waits: shorter than a
+            // proxy's patience with a check, and long enough for the batches under way to end.
+            lock_timeout: Duration::from_millis(50),
+            // Longer than the server's deadlock_timeout, after which it cancels an autovacuum
+            // that is in the way.
+            last_lock_timeout: Duration::from_millis(1_500),
+            // A minute and a half of them.
+            attempts: 48,
             patience: Duration::from_mins(10),
         }
     }

@@ -161,9 +161,9 @@ async fn apply(client: &mut Client, options: &MigrateOptions) -> Result<(), Migr
     let mut runner = Runner::new(&migrations);
     runner.set_migration_table_name(HISTORY_TABLE);
 
-    session::lock_timeout(client, options.lock_timeout).await?;
     let mut attempts = Attempts::new(options);
     loop {
+        session::lock_timeout(client, attempts.lock_timeout()).await?;
         let Err(error) = runner.run_async(client).await else {
             return Ok(());
         };

@@ -22,6 +22,9 @@ const POLL: Duration = Duration::from_millis(250);
 /// The longest pause between two attempts of a statement.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
+/// How many attempts wait for longer, at the end.
+const LAST: u32 = 3;
+
 const TRY_LOCK: &str = include_str!("../../../sql/migrate/try_lock.sql");
 const UNLOCK: &str = include_str!("../../../sql/migrate/unlock.sql");
 
@@ -112,64 +115,112 @@ pub(super) async fn run(
     options: &MigrateOptions,
     statement: &Statement,
 ) -> Result<(), MigrateError> {
-    let limit = if statement.patient {
-        Duration::ZERO
-    } else {
-        options.lock_timeout
-    };
-    lock_timeout(client, limit).await?;
     let mut attempts = Attempts::new(options);
     loop {
+        let limit = if statement.patient {
+            Duration::ZERO
+        } else {
+            attempts.lock_timeout()
+        };
+        lock_timeout(client, limit).await?;
         let Err(error) = client.batch_execute(&statement.sql).await else {
             return Ok(());
         };
         let trouble = Trouble::of(&error);
         if trouble == Trouble::Locked && attempts.again().await {
             if statement.anew {
-                take_back(client, statement).await?;
+                take_back(client, options, statement).await?;
             }
             continue;
         }
         if trouble == Trouble::Contradicted {
-            take_back(client, statement).await?;
+            take_back(client, options, statement).await?;
         }
         return Err(MigrateError::of(&statement.title, &statement.sql, error));
     }
 }
 
 /// An index build that failed leaves an invalid index, a validation its constraint.
-async fn take_back(client: &Client, statement: &Statement) -> Result<(), MigrateError> {
-    let Some(undo) = &statement.undo else {
-        return Ok(());
-    };
-    client
-        .batch_execute(undo)
-        .await
-        .map_err(|error| MigrateError::of("take back what failed", undo, error))
+async fn take_back(
+    client: &Client,
+    options: &MigrateOptions,
+    statement: &Statement,
+) -> Result<(), MigrateError> {
+    match &statement.undo {
+        // Which has none of its own.
+        Some(undo) => Box::pin(run(client, options, undo)).await,
+        None => Ok(()),
+    }
 }
 
 /// A bounded number of attempts with growing pauses between them.
-pub(super) struct Attempts {
+pub(super) struct Attempts<'o> {
+    options: &'o MigrateOptions,
     left: u32,
     pause: Duration,
 }
 
-impl Attempts {
-    pub(super) fn new(options: &MigrateOptions) -> Self {
+impl<'o> Attempts<'o> {
+    pub(super) fn new(options: &'o MigrateOptions) -> Self {
         Self {
+            options,
             left: options.attempts.saturating_sub(1),
             pause: Duration::from_millis(50),
         }
     }
 
+    /// How long this attempt may wait for a lock.
+    pub(super) fn lock_timeout(&self) -> Duration {
+        if self.left < LAST {
+            self.options.last_lock_timeout
+        } else {
+            self.options.lock_timeout
+        }
+    }
+
     /// Whether there may be another attempt; pauses before it.
     pub(super) async fn again(&mut self) -> bool {
-        if self.left == 0 {
+        let Some(pause) = self.next() else {
             return false;
-        }
-        self.left -= 1;
-        sleep(self.pause).await;
-        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        };
+        sleep(pause).await;
         true
+    }
+
+    /// The pause before another attempt, if there may be one.
+    fn next(&mut self) -> Option<Duration> {
+        self.left = self.left.checked_sub(1)?;
+        let pause = self.pause;
+        self.pause = (pause * 2).min(LONGEST_PAUSE);
+        Some(pause)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn callers_queue_for_moments_behind_all_attempts_but_the_last_three() {
+        let options = MigrateOptions::default();
+        let mut attempts = Attempts::new(&options);
+        let mut limits = vec![attempts.lock_timeout()];
+        let mut pauses = Duration::ZERO;
+        while let Some(pause) = attempts.next() {
+            pauses += pause;
+            limits.push(attempts.lock_timeout());
+        }
+        let (first, last) = limits.split_at(limits.len() - 3);
+        assert!(
+            first
+                .iter()
+                .all(|limit| *limit == Duration::from_millis(50))
+        );
+        assert!(
+            last.iter()
+                .all(|limit| *limit == Duration::from_millis(1500))
+        );
+        let patience = pauses + limits.iter().sum::<Duration>();
+        assert!((80..100).contains(&patience.as_secs()), "{patience:?}");
     }
 }

@@ -20,7 +20,7 @@ pub struct Statement {
     /// limit, because nobody waits behind it.
     pub patient: bool,
     /// What takes it back, where rows that stand contradict it.
-    pub undo: Option<String>,
+    pub undo: Option<Box<Statement>>,
     /// Whether another attempt has to begin with taking back: a failed build leaves an index.
     pub anew: bool,
 }
@@ -86,15 +86,16 @@ fn index_statements(table: &Table, index: &Index, lack: IndexLack) -> Vec<Statem
         include_str!("../../../sql/documented/drop_index.sql"),
         &[("index", &qualified)],
     );
+    let drop = Statement {
+        title: format!("drop the invalid index {qualified}"),
+        sql: drop,
+        patient: true,
+        undo: None,
+        anew: false,
+    };
     let mut statements = Vec::new();
     if lack == IndexLack::Valid {
-        statements.push(Statement {
-            title: format!("drop the invalid index {qualified}"),
-            sql: drop.clone(),
-            patient: true,
-            undo: None,
-            anew: false,
-        });
+        statements.push(drop.clone());
     }
     if lack != IndexLack::Constraint {
         statements.push(Statement {
@@ -109,7 +110,7 @@ fn index_statements(table: &Table, index: &Index, lack: IndexLack) -> Vec<Statem
                 ],
             ),
             patient: true,
-            undo: Some(drop),
+            undo: Some(Box::new(drop)),
             anew: true,
         });
     }
@@ -150,9 +151,12 @@ fn constraint_statements(
             ),
         ));
     }
-    let drop = fill(
-        include_str!("../../../sql/documented/drop_constraint.sql"),
-        &values,
+    let drop = brief(
+        format!("take back the constraint {named}"),
+        fill(
+            include_str!("../../../sql/documented/drop_constraint.sql"),
+            &values,
+        ),
     );
     statements.push(Statement {
         title: format!("validate the constraint {named}"),
@@ -162,7 +166,7 @@ fn constraint_statements(
         ),
         patient: true,
         // One that stood before, unvalidated, is not ours to take away.
-        undo: (!validate_only).then_some(drop),
+        undo: (!validate_only).then(|| Box::new(drop)),
         anew: false,
     });
     statements
