@@ -7,3 +7,4 @@ mod issuing;
 mod premises;
 mod revoking;
 mod rotating;
+mod whole;
