@@ -319,3 +319,6 @@ fn audit_output(output: &AuditOutput) -> Result<Box<dyn Write + Send>, AppError>
         ),
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,8 @@
 //! Rotation, replay, reuse and every refusal of `RotateRefresh`: each is counted by its
 //! reason, and one record tells of it with session, client and generation, never with a token.
 
+mod revoking;
+
 use crate::support::{
     audit::AuditFile,
     meters::Meters,

@@ -5,7 +5,7 @@ use countersign::store::{
     DatabaseUrl,
     migrate::{MigrateOptions, migrate, set_password},
 };
-use std::{fs, net::TcpListener, path::Path, process::Stdio, time::Duration};
+use std::{fs, path::Path, process::Stdio, time::Duration};
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader, Lines},
     process::{Child, ChildStderr, Command},
@@ -21,7 +21,8 @@ const PASSWORD: &str = "only-for-this-test";
 struct Serve {
     child: Child,
     log: Lines<BufReader<ChildStderr>>,
-    port: u16,
+    /// Where it listens, once it has said so.
+    port: Option<u16>,
     _place: tempfile::TempDir,
 }
 
@@ -30,19 +31,9 @@ impl Serve {
         let place = tempfile::tempdir().unwrap();
         let keys = place.path().join("keys");
         make_keys(&keys);
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
         let mut child = Command::new(env!("CARGO_BIN_EXE_countersign"))
             .args(["serve", "--keys-file", keys.to_str().unwrap()])
-            .args([
-                "--listen",
-                &format!("127.0.0.1:{port}"),
-                "--audit-output",
-                "/dev/null",
-            ])
+            .args(["--listen", "127.0.0.1:0", "--audit-output", "/dev/null"])
             .env_clear()
             .env("COUNTERSIGN_DATABASE_URL", url)
             .stderr(Stdio::piped())
@@ -53,7 +44,7 @@ impl Serve {
         Self {
             child,
             log,
-            port,
+            port: None,
             _place: place,
         }
     }
@@ -63,6 +54,13 @@ impl Serve {
         let read = async {
             while let Some(line) = self.log.next_line().await.unwrap() {
                 assert!(!line.contains(PASSWORD), "{line}");
+                if let Some((_, rest)) = line.split_once("127.0.0.1:")
+                    && line.contains("listening")
+                {
+                    let end = rest.find(|c: char| !c.is_ascii_digit());
+                    let digits = &rest[..end.unwrap_or(rest.len())];
+                    self.port = Some(digits.parse().unwrap());
+                }
                 if line.contains(words) {
                     return;
                 }
@@ -75,7 +73,8 @@ impl Serve {
     }
 
     async fn health(&self) -> ServingStatus {
-        let endpoint = Channel::from_shared(format!("http://127.0.0.1:{}", self.port)).unwrap();
+        let port = self.port.expect("it said where it listens");
+        let endpoint = Channel::from_shared(format!("http://127.0.0.1:{port}")).unwrap();
         let mut client = HealthClient::new(endpoint.connect().await.unwrap());
         client
             .check(HealthCheckRequest::default())
@@ -133,12 +132,8 @@ async fn a_database_that_is_not_migrated_is_waited_for() {
 
 #[tokio::test]
 async fn a_database_that_is_not_there_is_waited_for() {
-    let free = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
-    let mut serve = Serve::start(&format!("postgres://u:{PASSWORD}@127.0.0.1:{free}/d"));
+    // Nobody listens on the first of the reserved ports.
+    let mut serve = Serve::start(&format!("postgres://u:{PASSWORD}@127.0.0.1:1/d"));
     serve.says("the database cannot be reached").await;
     assert_eq!(serve.health().await, ServingStatus::NotServing);
 }

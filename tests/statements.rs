@@ -1,8 +1,12 @@
 //! Every statement, on the migrated schema, as the role that serves.
 
-use crate::support::server::Deployment;
-use countersign::store::{parameters, statements};
+use crate::support::server::{Deployment, answer};
+use countersign::{
+    proto::v1,
+    store::{parameters, statements},
+};
 use tokio_postgres::types::Type;
+use tonic::Code;
 
 #[tokio::test]
 async fn every_statement_can_be_prepared_by_the_role_that_serves() {
@@ -32,7 +36,7 @@ async fn every_statement_can_be_prepared_by_the_role_that_serves() {
 #[tokio::test]
 async fn new_ids_come_from_the_gaps_when_the_identity_nears_its_end() {
     let at = Deployment::start().await;
-    let issuer = at.client(&[countersign::proto::v1::Role::Issuer]).await;
+    let issuer = at.client(&[v1::Role::Issuer]).await;
     let subject = at.user().await;
     let early = issuer.open(&subject).await;
     at.sql
@@ -66,7 +70,7 @@ async fn new_ids_come_from_the_gaps_when_the_identity_nears_its_end() {
 #[tokio::test]
 async fn ids_are_searched_past_all_that_are_taken() {
     let at = Deployment::start().await;
-    let issuer = at.client(&[countersign::proto::v1::Role::Issuer]).await;
+    let issuer = at.client(&[v1::Role::Issuer]).await;
     let subject = at.user().await;
     // As many rows of others as a search looks at in one go, and the identity at its end.
     at.sql
@@ -89,6 +93,84 @@ async fn ids_are_searched_past_all_that_are_taken() {
     );
 }
 
+#[tokio::test]
+async fn new_users_get_freed_ids_when_their_identity_nears_its_end() {
+    let at = Deployment::start().await;
+    let issuer = at.client(&[v1::Role::Issuer]).await;
+    // These have ids of users that are no ids of sessions.
+    for _ in 0..3 {
+        at.user().await;
+    }
+    let near = "SELECT setval('auth.user_id_seq', 2146483647)";
+    at.sql.execute(near, &[]).await.unwrap();
+    for _ in 0..20 {
+        let login = issuer.open(&at.user().await).await;
+        assert!(issuer.active(&login.access_token).await);
+    }
+    let ids = "SELECT count(*), count(*) FILTER (WHERE id > 1000000) FROM auth.\"user\"";
+    let ids = at.sql.query_one(ids, &[]).await.unwrap();
+    let (all, high): (i64, i64) = (ids.get(0), ids.get(1));
+    assert_eq!(all, 23);
+    assert_eq!(high, 1, "the first took the identity's last");
+}
+
+/// The last id that is ours is taken, and the cursor of freed ids is held there.
+#[tokio::test]
+async fn where_no_id_is_free_a_call_is_refused_and_leaves_nothing() {
+    let at = Deployment::start().await;
+    let issuer = at.client(&[v1::Role::Issuer]).await;
+    let subject = at.user().await;
+    at.sql
+        .batch_execute(
+            "SELECT setval('auth.refresh_session_id_seq', 2146483646),
+                    setval('auth.user_id_seq', 2146483646)",
+        )
+        .await
+        .unwrap();
+    let last = at.user().await;
+    issuer.open(&last).await;
+    at.sql
+        .batch_execute(
+            "UPDATE countersign.id_cursor SET next_id = 2146483647;
+             CREATE FUNCTION held() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+             CREATE TRIGGER held BEFORE UPDATE ON countersign.id_cursor
+                 FOR EACH ROW EXECUTE FUNCTION held()",
+        )
+        .await
+        .unwrap();
+    let before = at.counts().await;
+    let open = || v1::IssueTokenRequest {
+        subject: subject.clone(),
+        with_refresh_token: true,
+        ..Default::default()
+    };
+    let unknown = || v1::IssueTokenRequest {
+        subject: uuid::Uuid::max().to_string(),
+        register_subject: true,
+        ..Default::default()
+    };
+    let admin = at.admin();
+    for _ in 0..2 {
+        let mut directory = admin.directory();
+        let user = admin.request(v1::RegisterUserRequest::default());
+        let user = answer(directory.register_user(user).await);
+        for refused in [
+            issuer.issue(open()).await.unwrap_err(),
+            issuer.issue(unknown()).await.unwrap_err(),
+            user.unwrap_err(),
+        ] {
+            assert_eq!(refused.code, Code::ResourceExhausted, "{refused:?}");
+            assert_eq!(refused.reason, "IDS_EXHAUSTED");
+        }
+        assert_eq!(at.counts().await, before);
+    }
+    let free = "DROP TRIGGER held ON countersign.id_cursor";
+    at.sql.batch_execute(free).await.unwrap();
+    // From the last one, the search goes round.
+    let login = issuer.open(&at.user().await).await;
+    assert!(issuer.active(&login.access_token).await);
+}
+
 /// Where a search found none, the next one begins behind it, and goes round.
 #[tokio::test]
 async fn the_cursor_of_freed_ids_is_passed_on_and_goes_round() {
@@ -109,7 +191,7 @@ async fn the_cursor_of_freed_ids_is_passed_on_and_goes_round() {
 #[tokio::test]
 async fn a_step_and_an_opening_do_the_whole_or_fail() {
     let at = Deployment::start().await;
-    let issuer = at.client(&[countersign::proto::v1::Role::Issuer]).await;
+    let issuer = at.client(&[v1::Role::Issuer]).await;
     let user = at.user().await;
     let session = issuer.open(&user).await.session_id;
     let client = at.database.serving_client().await;

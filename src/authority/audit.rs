@@ -279,4 +279,18 @@ mod tests {
         audit.record(Record::default());
         drop(audit);
     }
+
+    #[test]
+    fn a_full_buffer_holds_nobody_up() {
+        let (_stuck, takes_nothing) = channel();
+        let audit = Audit::start(Box::new(Stuck(takes_nothing)), 2).unwrap();
+        let (back, came_back) = channel();
+        thread::spawn(move || {
+            for _ in 0..10 {
+                audit.record(Record::default());
+            }
+            back.send(()).unwrap();
+        });
+        assert_eq!(came_back.recv_timeout(Duration::from_secs(20)), Ok(()));
+    }
 }

@@ -107,12 +107,7 @@ pub fn services(
     health: HealthReporter,
     options: EdgeOptions,
 ) -> Result<Services, tonic_reflection::server::Error> {
-    let edge = Arc::new(Edge::new(
-        Arc::clone(authority),
-        options.deadlines,
-        Limits::new(&options.rates),
-        options.traced,
-    ));
+    let edge = edge(authority, &options);
     let tokens = token_authority::TokenAuthority::new(Arc::clone(authority));
     let directory = directory::Directory::new(Arc::clone(authority), options.bounds);
     let sidecar = Sidecar::new(Arc::clone(authority), options.sidecar);
@@ -143,4 +138,23 @@ pub fn services(
         .add_service(reflection_alpha);
     // The outermost sees every call first and every answer last.
     Ok(CallService::new(edge, Shortcut::new(hot, routes)))
+}
+
+fn edge(authority: &Arc<Authority>, options: &EdgeOptions) -> Arc<Edge> {
+    Arc::new(Edge::new(
+        Arc::clone(authority),
+        options.deadlines,
+        Limits::new(&options.rates),
+        options.traced,
+    ))
+}
+
+/// Other services behind what every call passes.
+#[cfg(test)]
+pub(crate) fn around<S>(
+    authority: &Arc<Authority>,
+    options: &EdgeOptions,
+    services: S,
+) -> CallService<S> {
+    CallService::new(edge(authority, options), services)
 }

@@ -1,15 +1,13 @@
 //! mTLS (RFC 8705 section 2, SPIFFE X.509-SVID).
 
-use super::{DOMAIN, Mesh, proved_by, taken_for};
+use super::{DOMAIN, LOGIN, Mesh, prove_by, proved_by, taken_for};
 use crate::foreign::{passes, python};
 use crate::support::{
     certificates::{Authority, dns, uri},
-    server::{Deployment, answer},
+    server::Deployment,
 };
 use countersign::proto::v1;
 use std::time::Duration;
-
-const LOGIN: &str = "spiffe://example.org/ns/prod/sa/login";
 
 #[tokio::test]
 async fn a_spiffe_id_proves_its_client_and_nobody_else() {
@@ -102,22 +100,8 @@ async fn an_identity_moves_with_the_call_that_moves_it() {
     let before = mesh.at.client_with(proved_by(&[LOGIN], &[])).await;
     let after = mesh.at.client(&[]).await;
     let holder = mesh.holder(&mesh.authority.sign(&[uri(LOGIN)])).await;
-    let update = async |client_id: &str, spiffe_ids: &[&str]| {
-        let request = v1::UpdateClientRequest {
-            client_id: client_id.to_owned(),
-            settings: Some(proved_by(spiffe_ids, &[])),
-            update_mask: Some(prost_types::FieldMask {
-                paths: vec!["spiffe_ids".into()],
-            }),
-        };
-        answer::<v1::UpdateClientResponse>(
-            admin
-                .directory()
-                .update_client(admin.request(request))
-                .await,
-        )
-        .map_err(|refused| refused.reason)
-    };
+    let update =
+        async |client_id: &str, spiffe_ids: &[&str]| prove_by(&admin, client_id, spiffe_ids).await;
     for _ in 0..3 {
         assert_eq!(taken_for(&holder).await, Ok(before.id.clone()));
         let taken = update(&after.id, &[LOGIN]).await.unwrap_err();

@@ -1,6 +1,8 @@
 //! How often callers may call.
 
+use super::{DOMAIN, Mesh};
 use crate::support::{
+    certificates::uri,
     meters::Meters,
     server::{Caller, Deployment, Refused},
 };
@@ -127,4 +129,40 @@ async fn who_fails_too_often_from_one_address_is_told_so_and_others_are_not_held
     for _ in 0..20 {
         issue(&good).await.unwrap();
     }
+}
+
+/// Each asks the database for its client, ten times as often as one may fail.
+#[tokio::test]
+async fn certificates_of_nobody_cost_a_bounded_number_of_queries() {
+    let meters = Meters::of_this_thread();
+    let settings = [
+        ("COUNTERSIGN_LIMITS_FAILED_AUTHENTICATIONS", "1"),
+        ("COUNTERSIGN_DATABASE_CONNECTIONS", "1"),
+        ("COUNTERSIGN_DATABASE_ACQUIRE_TIMEOUT", "30s"),
+    ];
+    let mesh = Mesh::start(&settings).await;
+    let stranger = format!("{DOMAIN}/ns/prod/sa/stranger");
+    let stranger = mesh.holder(&mesh.authority.sign(&[uri(&stranger)])).await;
+    let asked = || {
+        let queries = "countersign.database.duration{statement=identities/clients}";
+        f64::from(u32::try_from(meters.of(queries).len()).unwrap())
+    };
+    // The first prepares the statement, which counts as well.
+    issue(&stranger).await.unwrap_err();
+    let before = asked();
+    let started = Instant::now();
+    let calls = 300;
+    for answer in join_all((0..calls).map(|_| issue(&stranger))).await {
+        let reason = answer.unwrap_err().reason;
+        assert!(
+            ["CREDENTIALS_INVALID", "RATE_LIMITED"].contains(&&*reason),
+            "{reason}"
+        );
+    }
+    let most = 10.0 * (1.0 + started.elapsed().as_secs_f64()) + 1.0;
+    let asked = asked() - before;
+    assert!(
+        (1.0..=most).contains(&asked),
+        "{asked} of {calls}, not {most}"
+    );
 }

@@ -4,17 +4,21 @@ mod certificates;
 mod forwarded;
 mod limits;
 mod renewal;
+mod standing;
 mod workload;
 
 use crate::support::{
     certificates::{Authority, Pair, dns},
-    server::{Caller, Deployment, settings},
+    server::{Caller, Deployment, answer, settings},
 };
 use countersign::proto::v1;
 use tempfile::TempDir;
 use tonic::transport::Channel;
 
 const DOMAIN: &str = "spiffe://example.org";
+
+/// The identity of a client in these tests.
+const LOGIN: &str = "spiffe://example.org/ns/prod/sa/login";
 
 /// A server with TLS beside one without, on one database.
 struct Mesh {
@@ -76,6 +80,24 @@ fn proved_by(spiffe_ids: &[&str], dns_names: &[&str]) -> v1::ClientSettings {
         dns_names: texts(dns_names),
         ..settings()
     }
+}
+
+/// Gives a client these identities and no other, or the reason why it may not have them.
+async fn prove_by(
+    admin: &Caller,
+    client_id: &str,
+    spiffe_ids: &[&str],
+) -> Result<v1::UpdateClientResponse, String> {
+    let request = v1::UpdateClientRequest {
+        client_id: client_id.to_owned(),
+        settings: Some(proved_by(spiffe_ids, &[])),
+        update_mask: Some(prost_types::FieldMask {
+            paths: vec!["spiffe_ids".into()],
+        }),
+    };
+    let mut directory = admin.directory();
+    let updated = directory.update_client(admin.request(request)).await;
+    answer(updated).map_err(|refused| refused.reason)
 }
 
 /// The client that the server takes a caller for: whose token it mints. Or why not.

@@ -2,7 +2,7 @@
 
 use crate::support::server::{Deployment, answer, settings};
 use countersign::{
-    proto::v1::{self, Role},
+    proto::v1::{self, Role, revoke_session_request::Target},
     store::{self, DatabaseUrl},
 };
 use tonic::Code;
@@ -140,6 +140,100 @@ async fn a_cut_off_covers_what_a_clock_of_the_future_has_stamped() {
         issuer.active(&fresh).await,
         "and what comes after it lives, though the clock is back"
     );
+}
+
+/// Stamps what stands in a table as a clock would that is five minutes ahead.
+async fn stamp_ahead(at: &Deployment, table: &str) {
+    let stamp = format!(
+        "UPDATE {table}
+         SET created_at = now() + interval '5 minutes', expires_at = now() + interval '1 hour'"
+    );
+    assert_eq!(at.sql.execute(&stamp, &[]).await.unwrap(), 1, "{table}");
+}
+
+#[tokio::test]
+async fn a_users_cut_off_covers_what_a_clock_of_the_future_has_stamped() {
+    for (table, session, revokes) in [
+        ("public.oauth_access_tokens", false, true),
+        ("public.oauth_access_tokens", false, false),
+        ("auth.refresh_session", true, false),
+    ] {
+        let at = Deployment::start().await;
+        let issuer = at.client(&[Role::Issuer]).await;
+        let subject = at.user().await;
+        let order = v1::IssueTokenRequest {
+            subject: subject.clone(),
+            with_refresh_token: session,
+            ..Default::default()
+        };
+        let token = issuer.issue(order).await.unwrap().access_token;
+        stamp_ahead(&at, table).await;
+        assert!(issuer.active(&token).await);
+        if revokes {
+            let all = v1::UserSessions {
+                subject: subject.clone(),
+                except_session_id: String::new(),
+            };
+            let revoker = at.client(&[Role::Revoker]).await;
+            revoker.revoke(Target::User(all)).await;
+        } else {
+            let admin = at.admin();
+            let mut directory = admin.directory();
+            let subject = || subject.clone();
+            let disable = v1::DisableUserRequest { subject: subject() };
+            let disabled = directory.disable_user(admin.request(disable)).await;
+            disabled.unwrap();
+            let enable = v1::EnableUserRequest { subject: subject() };
+            let enabled = directory.enable_user(admin.request(enable)).await;
+            enabled.unwrap();
+        }
+        assert!(!issuer.active(&token).await, "{table} {revokes}");
+        let again = issuer.open(&subject).await;
+        assert!(
+            issuer.active(&again.access_token).await,
+            "and a login after it lives, though the clock is back"
+        );
+        issuer.rotate(&again.refresh_token).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn enabling_a_client_revives_nothing_that_a_clock_of_the_future_has_stamped() {
+    for (table, session) in [
+        ("public.oauth_access_tokens", false),
+        ("auth.refresh_session", true),
+    ] {
+        let at = Deployment::start().await;
+        let issuer = at.client(&[Role::Issuer]).await;
+        let order = v1::IssueTokenRequest {
+            subject: if session {
+                at.user().await
+            } else {
+                String::new()
+            },
+            with_refresh_token: session,
+            ..Default::default()
+        };
+        let token = issuer.issue(order).await.unwrap().access_token;
+        stamp_ahead(&at, table).await;
+        assert!(issuer.active(&token).await);
+        let admin = at.admin();
+        let mut directory = admin.directory();
+        let client_id = || issuer.id.clone();
+        let disable = v1::DisableClientRequest {
+            client_id: client_id(),
+        };
+        let disabled = directory.disable_client(admin.request(disable)).await;
+        disabled.unwrap();
+        let enable = v1::EnableClientRequest {
+            client_id: client_id(),
+        };
+        let enabled = directory.enable_client(admin.request(enable)).await;
+        enabled.unwrap();
+        assert!(!issuer.active(&token).await, "{table}");
+        let fresh = issuer.issue(Default::default()).await.unwrap();
+        assert!(issuer.active(&fresh.access_token).await);
+    }
 }
 
 #[tokio::test]

@@ -22,6 +22,7 @@ async fn what_held_a_call_up_is_no_part_of_a_tokens_age() {
             ("COUNTERSIGN_DATABASE_ACQUIRE_TIMEOUT", "30s"),
             ("COUNTERSIGN_DATABASE_LOCK_TIMEOUT", "30s"),
             ("COUNTERSIGN_DATABASE_STATEMENT_TIMEOUT", "30s"),
+            ("COUNTERSIGN_CALLS_DEADLINE", "60s"),
             ("COUNTERSIGN_ROTATION_GRACE", "3s"),
             ("COUNTERSIGN_ROTATION_DEADLINE", "1s"),
         ],
@@ -46,7 +47,9 @@ async fn what_held_a_call_up_is_no_part_of_a_tokens_age() {
                 SET refresh_version = refresh_version + 1, last_used_at = clock_timestamp()
                 WHERE jti = $1";
     assert_eq!(at.sql.execute(step, &[&session]).await.unwrap(), 1);
-    let gave_up = issuer.rotate(&login.refresh_token).await.unwrap_err();
+    // By its own deadline, which is far shorter than that of calls.
+    let gave_up = tokio::time::timeout(PATIENCE, issuer.rotate(&login.refresh_token)).await;
+    let gave_up = gave_up.unwrap().unwrap_err();
     assert_eq!(gave_up.code, Code::DeadlineExceeded, "{gave_up:?}");
     // The window is the subject.
     tokio::time::sleep(Duration::from_secs(3)).await;
@@ -57,6 +60,55 @@ async fn what_held_a_call_up_is_no_part_of_a_tokens_age() {
         issuer.active(&login.access_token).await,
         "the family stands: its token was presented within the window"
     );
+    assert!(at.events().await.iter().all(|kind| kind != "session_ended"));
+}
+
+/// A token is presented again within the window, and waits in the server, behind a batch that is
+/// stuck, until long after the window.
+#[tokio::test]
+async fn what_a_call_waited_for_its_batch_is_no_part_of_a_tokens_age() {
+    let at = Deployment::start_with(
+        1,
+        &[
+            ("COUNTERSIGN_BATCH_IN_FLIGHT", "1"),
+            ("COUNTERSIGN_BATCH_MAX_WAIT", "30s"),
+            ("COUNTERSIGN_DATABASE_LOCK_TIMEOUT", "30s"),
+            ("COUNTERSIGN_DATABASE_STATEMENT_TIMEOUT", "30s"),
+            ("COUNTERSIGN_ROTATION_GRACE", "24s"),
+            ("COUNTERSIGN_ROTATION_DEADLINE", "8s"),
+        ],
+    )
+    .await;
+    let issuer = at.client(&[Role::Issuer]).await;
+    let subject = at.user().await;
+    let (login, other) = (issuer.open(&subject).await, issuer.open(&subject).await);
+    let mut elsewhere = at.database.client().await;
+    let held = elsewhere.transaction().await.unwrap();
+    held.batch_execute("LOCK TABLE public.oauth_access_tokens IN SHARE MODE")
+        .await
+        .unwrap();
+    let rotate = |token: &str| {
+        let (issuer, token) = (issuer.clone(), token.to_owned());
+        tokio::spawn(async move { issuer.rotate(&token).await })
+    };
+    let stuck = rotate(&other.refresh_token);
+    until_one_waits(&at).await;
+    let session = Uuid::parse_str(&login.session_id).unwrap();
+    // A step, as if another replica had taken it, long ago but within the window.
+    let step = "UPDATE auth.refresh_session
+                SET refresh_version = refresh_version + 1,
+                    last_used_at = clock_timestamp() - interval '20.5 seconds'
+                WHERE jti = $1";
+    assert_eq!(at.sql.execute(step, &[&session]).await.unwrap(), 1);
+    let waits = rotate(&login.refresh_token);
+    // The window is the subject.
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    assert!(!waits.is_finished(), "it waits behind the other");
+    held.rollback().await.unwrap();
+    let replayed = waits.await.unwrap().unwrap();
+    assert_eq!(replayed.outcome, RotationOutcome::Replayed as i32);
+    stuck.await.unwrap().unwrap();
+    assert!(issuer.active(&replayed.access_token).await);
     assert!(at.events().await.iter().all(|kind| kind != "session_ended"));
 }
 
@@ -188,4 +240,47 @@ async fn the_end_of_a_family_leaves_foreign_ledger_rows_alone() {
         let row = row.unwrap();
         assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1)), found);
     }
+}
+
+#[tokio::test]
+async fn an_administrative_call_gives_up_a_user_whom_another_holds() {
+    let at = Deployment::start_with(
+        1,
+        &[
+            ("COUNTERSIGN_DATABASE_LOCK_TIMEOUT", "200ms"),
+            ("COUNTERSIGN_CALLS_DEADLINE", "60s"),
+        ],
+    )
+    .await;
+    let subject = at.user().await;
+    let mut other = at.database.client().await;
+    let held = other.transaction().await.unwrap();
+    held.batch_execute("SELECT FROM countersign.account FOR UPDATE")
+        .await
+        .unwrap();
+    let admin = at.admin();
+    let revoker = at.client(&[Role::Revoker]).await;
+    let sessions = v1::RevokeSessionRequest {
+        target: Some(Target::User(v1::UserSessions {
+            subject: subject.clone(),
+            except_session_id: String::new(),
+        })),
+    };
+    let disable = v1::DisableUserRequest {
+        subject: subject.clone(),
+    };
+    let (mut tokens, mut directory) = (revoker.tokens(), admin.directory());
+    let refused = async {
+        let ended = tokens.revoke_session(revoker.request(sessions)).await;
+        let disabled = directory.disable_user(admin.request(disable)).await;
+        [ended.map(drop), disabled.map(drop)]
+    };
+    let refused = tokio::time::timeout(PATIENCE, refused).await.unwrap();
+    for refused in refused {
+        assert_eq!(refused.unwrap_err().code(), Code::Aborted);
+    }
+    held.rollback().await.unwrap();
+    let enabled = v1::EnableUserRequest { subject };
+    let enabled = admin.directory().enable_user(admin.request(enabled)).await;
+    enabled.unwrap();
 }

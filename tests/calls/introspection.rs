@@ -4,6 +4,7 @@ use crate::support::server::{AUDIENCE, Deployment, settings};
 use countersign::proto::v1::{
     self, IntrospectResponse, Role, TokenKind, TokenType, revoke_session_request::Target,
 };
+use uuid::Uuid;
 
 #[tokio::test]
 async fn who_may_see_a_token_is_told_all_of_it_and_others_nothing() {
@@ -97,23 +98,46 @@ async fn foreign_rows_are_nobodys_business() {
              VALUES ('in the clear', '{subject}', '00000000-0000-4000-8000-000000000001', false); \
              INSERT INTO public.oauth_access_tokens (digest, client_id, user_id, expires_at, metadata) \
              SELECT '\\x01', client_id, '{subject}', now() + interval '1 day', \
-                 '{{\"session_id\": \"no uuid\"}}' FROM countersign.client LIMIT 1"
+                 '{{\"session_id\": \"no uuid\"}}' FROM countersign.client LIMIT 1; \
+             INSERT INTO public.oauth_access_tokens \
+                 (digest, client_id, user_id, created_at, expires_at, metadata) \
+             VALUES ('\\x02', '{}', '{subject}', now() + interval '1 hour', \
+                 now() + interval '1 day', '{{}}')",
+            issuer.id
         ))
         .await
         .unwrap();
     let rows = "SELECT (SELECT s::text FROM auth.refresh_session s), \
                 (SELECT t::text FROM auth.refresh_tokens t), \
-                (SELECT o::text FROM public.oauth_access_tokens o)";
+                (SELECT string_agg(o::text, ';' ORDER BY o.digest) \
+                 FROM public.oauth_access_tokens o)";
     let before = at.sql.query_one(rows, &[]).await.unwrap();
     let foreign = "00000000-0000-4000-8000-000000000001";
     assert_eq!(revoker.revoke(Target::SessionId(foreign.into())).await, 0);
-    let user = v1::UserSessions {
-        subject: subject.clone(),
-        except_session_id: String::new(),
+    let user = |except: String| {
+        Target::User(v1::UserSessions {
+            subject: subject.clone(),
+            except_session_id: except,
+        })
     };
-    assert_eq!(revoker.revoke(Target::User(user)).await, 0);
+    assert_eq!(issuer.revoke(user(String::new())).await, 0);
+    assert_eq!(revoker.revoke(user(Uuid::max().to_string())).await, 0);
+    assert_eq!(revoker.revoke(user(String::new())).await, 0);
+    let cut_off = v1::CutOffClientRequest {
+        client_id: issuer.id.clone(),
+    };
+    let admin = at.admin();
+    let mut directory = admin.directory();
+    let cut = directory.cut_off_client(admin.request(cut_off)).await;
+    cut.unwrap();
+    let cut_offs = "SELECT greatest(
+                        (SELECT max(not_before) FROM countersign.account),
+                        (SELECT max(not_before) FROM countersign.client)
+                    ) < now() + interval '30 minutes'";
+    let cut_offs = at.sql.query_one(cut_offs, &[]).await.unwrap();
+    assert!(cut_offs.get::<_, bool>(0), "none reaches to a foreign row");
     let list = v1::ListSessionsRequest {
-        subject,
+        subject: subject.clone(),
         ..Default::default()
     };
     let listed = revoker
@@ -130,4 +154,32 @@ async fn foreign_rows_are_nobodys_business() {
             after.get::<_, String>(column)
         );
     }
+}
+
+#[tokio::test]
+async fn without_our_mark_a_token_is_foreign_though_its_digest_is_ours() {
+    let at = Deployment::start().await;
+    let issuer = at.client(&[Role::Issuer]).await;
+    let single = issuer.issue(Default::default()).await.unwrap().access_token;
+    let login = issuer.open(&at.user().await).await;
+    let before = at.counts().await;
+    let unmark = "UPDATE public.oauth_access_tokens SET metadata = metadata - 'countersign'";
+    assert_eq!(at.sql.execute(unmark, &[]).await.unwrap(), 2);
+    let rows = "SELECT string_agg(o::text, ';' ORDER BY o.digest)
+                FROM public.oauth_access_tokens o";
+    let rows = async || -> String { at.sql.query_one(rows, &[]).await.unwrap().get(0) };
+    let unmarked = rows().await;
+    for token in [single, login.access_token] {
+        assert!(!issuer.active(&token).await);
+        let revoke = v1::RevokeTokenRequest {
+            token: token.clone(),
+            ..Default::default()
+        };
+        let mut tokens = issuer.tokens();
+        tokens.revoke_token(issuer.request(revoke)).await.unwrap();
+        assert_eq!(issuer.revoke(Target::AccessToken(token)).await, 0);
+    }
+    assert_eq!(rows().await, unmarked);
+    assert_eq!(at.counts().await, before);
+    issuer.rotate(&login.refresh_token).await.unwrap();
 }

@@ -8,3 +8,4 @@ mod premises;
 mod revoking;
 mod rotating;
 mod shared;
+mod whole;

@@ -1,7 +1,8 @@
 //! `RevokeSession` and `RevokeToken`.
 
-use crate::support::server::Deployment;
+use crate::{races::PATIENT, support::server::Deployment};
 use countersign::proto::v1::{self, Role, UserSessions, revoke_session_request::Target};
+use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 fn user(subject: &str, except: &str) -> Target {
@@ -243,7 +244,7 @@ async fn sessions_are_listed_by_page_the_most_recently_used_first() {
 
 #[tokio::test]
 async fn a_login_under_way_does_not_slip_through_the_revocation_of_its_user() {
-    let at = Deployment::start().await;
+    let at = Deployment::start_with(1, &PATIENT).await;
     let issuer = at.client(&[Role::Issuer]).await;
     let revoker = at.client(&[Role::Revoker]).await;
     let subject = at.user().await;
@@ -251,7 +252,9 @@ async fn a_login_under_way_does_not_slip_through_the_revocation_of_its_user() {
     held.batch_execute("BEGIN; LOCK TABLE public.oauth_access_tokens IN SHARE MODE")
         .await
         .unwrap();
+    let started = Instant::now();
     let waiting = async |how_many: i64| loop {
+        assert!(started.elapsed() < Duration::from_mins(1), "{how_many}");
         let found = "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid) \
                      WHERE NOT l.granted AND a.datname = current_database()";
         if at.sql.query_one(found, &[]).await.unwrap().get::<_, i64>(0) >= how_many {

@@ -3,6 +3,7 @@
 use crate::{
     cli::binary::countersign,
     support::{
+        free_address,
         process::{Process, write_keys},
         server::{Deployment, first_key},
     },
@@ -14,7 +15,7 @@ use countersign::{
 use futures_util::future::join_all;
 use std::{
     fs,
-    net::TcpListener,
+    net::SocketAddr,
     os::unix::fs::PermissionsExt as _,
     path::PathBuf,
     process::{Child, Command, Stdio},
@@ -41,16 +42,14 @@ fn program() -> (PathBuf, Option<PathBuf>) {
 struct Bouncer {
     child: Child,
     place: tempfile::TempDir,
-    port: u16,
+    address: SocketAddr,
 }
 
 impl Bouncer {
     fn start(at: &Deployment) -> Self {
         let place = tempfile::tempdir().unwrap();
         fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = free.local_addr().unwrap().port();
-        drop(free);
+        let address = free_address();
         let users = place.path().join("users");
         let role = &at.database.serving_role;
         let owner = at.database.config();
@@ -61,24 +60,30 @@ impl Bouncer {
         );
         fs::write(&users, known).unwrap();
         let configuration = format!(
-            "[databases]\n* = host=127.0.0.1 port={}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
-             listen_port = {port}\nunix_socket_dir =\nauth_type = scram-sha-256\n\
+            "[databases]\n* = host=127.0.0.1 port={}\n[pgbouncer]\nlisten_addr = {}\n\
+             listen_port = {}\nunix_socket_dir =\nauth_type = scram-sha-256\n\
              auth_file = {}\npool_mode = transaction\ndefault_pool_size = 2\n\
              server_login_retry = 1\nserver_round_robin = 1\n",
             at.database.config().get_ports()[0],
+            address.ip(),
+            address.port(),
             users.display(),
         );
         fs::write(place.path().join("pgbouncer.ini"), configuration).unwrap();
         let child = Self::run(&place);
-        let bouncer = Self { child, place, port };
+        let bouncer = Self {
+            child,
+            place,
+            address,
+        };
         bouncer.is_up();
         bouncer
     }
 
     /// The URL of a database's server, by way of this.
     fn instead(&self, at: &Deployment, url: &str) -> String {
-        let direct = format!(":{}/", at.database.config().get_ports()[0]);
-        url.replace(&direct, &format!(":{}/", self.port))
+        let direct = format!("127.0.0.1:{}/", at.database.config().get_ports()[0]);
+        url.replace(&direct, &format!("{}/", self.address))
     }
 
     fn run(place: &tempfile::TempDir) -> Child {
@@ -108,7 +113,7 @@ impl Bouncer {
 
     fn is_up(&self) {
         let began = Instant::now();
-        while std::net::TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+        while std::net::TcpStream::connect(self.address).is_err() {
             let log = fs::read_to_string(self.place.path().join("log")).unwrap();
             assert!(began.elapsed() < PATIENCE, "{log}");
             std::thread::sleep(Duration::from_millis(10));

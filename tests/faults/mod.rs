@@ -9,7 +9,13 @@ use crate::{
     resilience::load::Caller,
     support::{figures, server::Deployment},
 };
-use countersign::verify::{self, Plan, Progress};
+use countersign::{
+    proto::v1::{
+        IntrospectRequest, IssueTokenRequest,
+        token_authority_service_client::TokenAuthorityServiceClient,
+    },
+    verify::{self, Plan, Progress},
+};
 use site::{Settings, Site};
 use std::{
     fmt::Write as _,
@@ -17,7 +23,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tonic::transport::Channel;
 use trouble::Trouble;
@@ -77,6 +83,52 @@ async fn a_login_whose_answer_was_lost_leaves_itself_room() {
         assert!(caller.introspect(&login.access_token).await.unwrap());
     }
     assert!(road.losses() > 0, "none lost its answer");
+}
+
+/// Such a token is one statement that is a transaction of its own.
+#[tokio::test]
+async fn a_token_whose_answer_was_lost_is_minted_once_and_lives() {
+    let patient: Settings<'_> = &[
+        ("COUNTERSIGN_DATABASE_PREPARED_STATEMENTS", "unnamed"),
+        ("COUNTERSIGN_DATABASE_LOCK_TIMEOUT", "20s"),
+        ("COUNTERSIGN_DATABASE_STATEMENT_TIMEOUT", "30s"),
+        ("COUNTERSIGN_BATCH_MAX_WAIT", "20s"),
+    ];
+    let site = Site::start(&[patient], 0).await;
+    let admin = site.admin().await;
+    let tokens = TokenAuthorityServiceClient::new(site.channels().remove(0));
+    let issue = async || {
+        let mut request = tonic::Request::new(IssueTokenRequest::default());
+        request
+            .metadata_mut()
+            .insert("authorization", admin.clone());
+        let issued = tokens.clone().issue_token(request).await;
+        issued.map(|issued| issued.into_inner().access_token)
+    };
+    // The process may still be starting.
+    let started = Instant::now();
+    while let Err(status) = issue().await {
+        assert!(started.elapsed() < Duration::from_mins(1), "{status:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let sql = site.sql().await.unwrap();
+    let rows = "SELECT count(*) FROM public.oauth_access_tokens";
+    let rows = async || -> i64 { sql.query_one(rows, &[]).await.unwrap().get(0) };
+    let before = rows().await;
+    let road = &site.servers[0].database;
+    road.lose_answers_to("-- tokens.insert_unchanged", 500);
+    for _ in 0..20 {
+        let mut introspect = tonic::Request::new(IntrospectRequest {
+            token: issue().await.unwrap(),
+            ..Default::default()
+        });
+        let metadata = introspect.metadata_mut();
+        metadata.insert("authorization", admin.clone());
+        let found = tokens.clone().introspect(introspect).await.unwrap();
+        assert!(found.into_inner().active);
+    }
+    assert!(road.losses() > 0, "none lost its answer");
+    assert_eq!(rows().await - before, 20);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

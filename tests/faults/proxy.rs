@@ -3,7 +3,7 @@
 use std::{
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -27,8 +27,8 @@ pub struct Proxy {
 
 struct State {
     target: SocketAddr,
-    /// Of a thousand commits so many lose their answer and their connection.
-    lost_commits: AtomicU64,
+    /// What loses its answer and its connection, and how often of a thousand times.
+    lost: Mutex<(&'static [u8], u64)>,
     /// Counts the times at which every connection is cut.
     cut: watch::Sender<u64>,
     losses: AtomicU64,
@@ -55,7 +55,7 @@ impl Proxy {
         let address = listener.local_addr().unwrap();
         let state = Arc::new(State {
             target,
-            lost_commits: AtomicU64::new(lost_commits),
+            lost: Mutex::new((COMMIT, lost_commits)),
             cut: watch::Sender::new(0),
             losses: AtomicU64::new(0),
             pace: watch::Sender::default(),
@@ -81,8 +81,13 @@ impl Proxy {
 
     /// From now on so many of a thousand commits lose their answer.
     pub fn lose_commits(&self, of_a_thousand: u64) {
-        let lost = &self.state.lost_commits;
-        lost.store(of_a_thousand, Ordering::Relaxed);
+        *self.state.lost.lock().unwrap() = (COMMIT, of_a_thousand);
+    }
+
+    /// From now on so many of a thousand statements with these words lose their answer, where
+    /// the text of a statement travels each time.
+    pub fn lose_answers_to(&self, words: &'static str, of_a_thousand: u64) {
+        *self.state.lost.lock().unwrap() = (words.as_bytes(), of_a_thousand);
     }
 
     /// Cuts every connection.
@@ -109,7 +114,7 @@ impl Proxy {
         self.state.pace.send_modify(|pace| pace.delay = delay);
     }
 
-    /// Commits whose answer was lost.
+    /// Commits, or what else was to lose it, whose answer was lost.
     pub fn losses(&self) -> u64 {
         self.state.losses.load(Ordering::Relaxed)
     }
@@ -140,8 +145,9 @@ async fn forward(mut near: TcpStream, state: Arc<State>) {
             read = near.read(&mut up) => {
                 let Ok(length @ 1..) = read else { return };
                 let sent = &up[..length];
-                loses = sent.windows(COMMIT.len()).any(|text| text == COMMIT)
-                    && fastrand::u64(..1000) < state.lost_commits.load(Ordering::Relaxed);
+                let (words, of_a_thousand) = *state.lost.lock().unwrap();
+                loses = sent.windows(words.len()).any(|text| text == words)
+                    && fastrand::u64(..1000) < of_a_thousand;
                 if !passes(&mut pace, &mut cut, number, true).await {
                     return;
                 }

@@ -2,6 +2,7 @@
 //! PostgreSQL of its own.
 
 use super::proxy::Proxy;
+use crate::support::free_address;
 use countersign::{
     cli::postgres::{Cluster, ClusterOptions, home_for},
     domain::keys::new_key_line,
@@ -10,7 +11,7 @@ use countersign::{
 };
 use std::{
     fs::{self, File},
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
@@ -87,9 +88,7 @@ impl Site {
         let postgres = SocketAddr::from(([127, 0, 0, 1], self.postgres.port()));
         let database = Proxy::start(postgres, lost_commits).await;
         let port = database.address().port();
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
-        let listen = free.local_addr().unwrap();
-        drop(free);
+        let listen = free_address();
         let url = self.postgres.url_for(ROLE, PASSWORD, "postgres");
         let url = url.replace(&format!(":{}/", self.postgres.port()), &format!(":{port}/"));
         let mut command = vec![

@@ -29,6 +29,9 @@ use strategies::histories;
 /// The seed of a normal run.
 const SEED: u64 = 20_261_123;
 
+/// How often a history is tried that takes so long that its times are no longer clear.
+const TRIES: usize = 3;
+
 /// What the histories of a normal run must meet to be worth it.
 const MET: &[&str] = &[
     "ROTATED",
@@ -76,19 +79,20 @@ async fn check(servers: usize, keys: bool, longest: usize, cases: u32) {
     let result = tokio::task::block_in_place(|| {
         runner.run(&histories(keys, longest), |history| {
             let mut deployment = deployment.borrow_mut();
-            let played = runtime.block_on(play(
-                &mut deployment,
-                servers,
-                &history,
-                &mut tally.borrow_mut(),
-            ));
-            match played.map_err(TestCaseError::fail)? {
-                Played::Whole(played) => {
+            for _ in 0..TRIES {
+                let played = runtime.block_on(play(
+                    &mut deployment,
+                    servers,
+                    &history,
+                    &mut tally.borrow_mut(),
+                ));
+                if let Played::Whole(played) = played.map_err(TestCaseError::fail)? {
                     finished.set(finished.get() + 1);
                     operations.set(operations.get() + played);
+                    return Ok(());
                 }
-                Played::CutShort => cut_short.set(cut_short.get() + 1),
             }
+            cut_short.set(cut_short.get() + 1);
             Ok(())
         })
     });
@@ -112,7 +116,8 @@ async fn check(servers: usize, keys: bool, longest: usize, cases: u32) {
         }
         Err(TestError::Abort(why)) => panic!("COUNTERSIGN_TEST_SEED={seed}: {why}"),
     }
-    if !keys && seed == SEED && cut_short.get() == 0 {
+    // Each is met in many histories.
+    if !keys && seed == SEED && cut_short.get() * 10 <= finished.get() {
         let tally = tally.borrow();
         let missed: Vec<_> = MET
             .iter()

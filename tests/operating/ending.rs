@@ -288,3 +288,27 @@ async fn the_end_waits_for_the_audit_stream_but_not_for_ever() {
         assert_eq!(server.log().contains(words), !taken);
     }
 }
+
+#[tokio::test]
+async fn an_audit_stream_that_is_stuck_holds_up_no_call_and_counts_what_it_drops() {
+    let at = Deployment::start().await;
+    let client = at.client(&[]).await;
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("audit");
+    let _pipe = full_pipe(&path);
+    let output = format!("\"{}\"", path.display());
+    let settings = [
+        ("audit.output", &*output),
+        ("audit.buffer", "10"),
+        ("metrics.listen", "\"127.0.0.1:0\""),
+    ];
+    let server = Process::start(&at, &settings).await;
+    let mut tokens = server.tokens().await;
+    for _ in 0..100 {
+        let issued = tokens.issue_token(client.request(Default::default()));
+        let issued = tokio::time::timeout(Duration::from_secs(30), issued).await;
+        issued.expect("it waits for nobody's record").unwrap();
+    }
+    // What the writing thread holds, and the buffer, may be anything up to most of them.
+    server.reaches("countersign_audit_dropped_total", 1.0).await;
+}

@@ -1,7 +1,7 @@
 //! Who hangs up takes nobody else along: through a proxy, calls of strangers share a connection.
 
 use super::waits_for_a_lock;
-use crate::support::server::Deployment;
+use crate::{races::PATIENT, support::server::Deployment};
 use countersign::proto::v1::{self, Role};
 use prost::Message as _;
 use std::time::Duration;
@@ -81,7 +81,7 @@ fn call(path: &str, authorization: &str) -> Vec<u8> {
 
 #[tokio::test]
 async fn many_calls_given_up_at_once_leave_the_others_of_their_connection_alone() {
-    let at = Deployment::start().await;
+    let at = Deployment::start_with(1, &PATIENT).await;
     let issuer = at.client(&[Role::Issuer]).await;
     let authorization = issuer.authorization();
     let authorization = authorization.to_str().unwrap();

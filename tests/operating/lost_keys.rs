@@ -4,7 +4,7 @@ use crate::{
     cli::binary::{Run, countersign},
     support::{
         process::{Process, write_keys},
-        server::{Caller, Deployment, first_key},
+        server::{Caller, Deployment, first_key, new_secret},
     },
 };
 use countersign::{
@@ -13,14 +13,14 @@ use countersign::{
         keys::KeyRing,
         tokens::{AccessToken, ClientSecret, RefreshToken},
     },
-    proto::v1::{self, Role},
+    proto::v1::{self, Role, revoke_session_request::Target},
 };
 use serde_json::Value;
 use std::{
     fs,
     time::{Duration, Instant},
 };
-use tonic::{Code, transport::Channel};
+use tonic::Code;
 use uuid::Uuid;
 
 /// Runs a command over one server's keys, with the rights of the role that serves.
@@ -53,30 +53,6 @@ async fn command_at_last(at: &Deployment, server: &Process, words: &[&str]) {
 async fn refused(caller: &Caller) -> bool {
     let answer = caller.issue(v1::IssueTokenRequest::default()).await;
     answer.is_err_and(|refused| refused.code == Code::Unauthenticated)
-}
-
-/// A new secret for a client, by an admin; the `others` are retired then.
-async fn new_secret(admin: &Caller, client_id: &str, others: bool, channel: &Channel) -> Caller {
-    let mut directory = admin.directory();
-    let get = v1::GetClientRequest {
-        client_id: client_id.to_owned(),
-    };
-    let client = directory.get_client(admin.request(get)).await.unwrap();
-    let before = client.into_inner().client.unwrap().secrets;
-    let rotate = v1::RotateClientSecretRequest {
-        client_id: client_id.to_owned(),
-    };
-    let rotated = directory.rotate_client_secret(admin.request(rotate)).await;
-    let secret = rotated.unwrap().into_inner().client_secret;
-    for old in before.into_iter().filter(|_| others) {
-        let retire = v1::RetireClientSecretRequest {
-            client_id: client_id.to_owned(),
-            secret_id: old.secret_id,
-        };
-        let retired = directory.retire_client_secret(admin.request(retire)).await;
-        retired.unwrap();
-    }
-    Caller::known(client_id, &secret, channel.clone())
 }
 
 #[tokio::test]
@@ -180,6 +156,16 @@ async fn a_stolen_key_file_opens_nothing_and_is_rolled_over_without_a_gap() {
     assert!(!issuer.active(&access).await);
     assert_eq!(issuer.refusal(&refresh).await, "REFRESH_TOKEN_UNKNOWN");
     assert!(refused(&Caller::known(&issuer.id, &secret, channel.clone())).await);
+    // What the ledger does not know is not active, and ends nothing.
+    assert!(!issuer.active(&refresh).await);
+    let revoked = issuer.revoke(Target::RefreshToken(refresh.clone())).await;
+    assert_eq!(revoked, 0);
+    let revoke = v1::RevokeTokenRequest {
+        token: refresh.clone(),
+        ..Default::default()
+    };
+    let mut tokens = issuer.tokens();
+    tokens.revoke_token(issuer.request(revoke)).await.unwrap();
     // The owner notices nothing.
     let step = issuer.rotate(&login.refresh_token).await.unwrap();
 

@@ -148,6 +148,15 @@ async fn calls_of_one_batch_are_all_linked_with_it() {
     let collector = Collector::start().await;
     let mut settings = settings(&collector);
     settings.push(("batch.in_flight", "1".to_owned()));
+    // On a busy machine, too, nothing gives up before the lock is gone.
+    for (key, value) in [
+        ("batch.max_wait", "30s"),
+        ("database.lock_timeout", "30s"),
+        ("database.statement_timeout", "30s"),
+        ("calls.deadline", "60s"),
+    ] {
+        settings.push((key, format!("{value:?}")));
+    }
     let server = serve(&at, &settings).await;
     let tokens = server.tokens().await;
 

@@ -12,7 +12,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 const SESSIONS: usize = 8;
@@ -168,6 +168,15 @@ impl Watch {
         }
     }
 
+    /// Waits until a session has taken a step, so that its first token is superseded.
+    async fn until_rotated(&self, session: usize) {
+        let started = Instant::now();
+        while self.tokens[session].lock().unwrap().len() < 2 {
+            assert!(started.elapsed() < Duration::from_mins(1), "no step");
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// Waits until the readers have looked at each session some more.
     async fn look_on(&self) {
         let enough = self.looks.load(Relaxed) + LOOKS;
@@ -241,7 +250,7 @@ impl Round {
                 answer(client.tokens().revoke_token(request).await).unwrap();
             }
             End::Reuse => {
-                // Superseded by now, since the readers saw its session rotate.
+                self.watch.until_rotated(session).await;
                 assert_eq!(
                     client.refusal(&login.refresh_token).await,
                     "REFRESH_TOKEN_REUSED"

@@ -19,7 +19,7 @@ use countersign::proto::v1::{self, Role, UserSessions, revoke_session_request::T
 
 /// Settings for a machine that is busy with other tests: what races is right or wrong, not
 /// fast or slow.
-const PATIENT: [(&str, &str); 7] = [
+pub const PATIENT: [(&str, &str); 7] = [
     ("COUNTERSIGN_BATCH_MAX_WAIT", "20s"),
     ("COUNTERSIGN_DATABASE_PROBE_TIMEOUT", "20s"),
     ("COUNTERSIGN_DATABASE_LOCK_TIMEOUT", "20s"),

@@ -8,7 +8,7 @@ use super::{
 use crate::support::server::{Caller, Deployment};
 use countersign::proto::v1::{self, Role};
 use futures_util::future::join_all;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio_postgres::Client;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -111,7 +111,9 @@ async fn release(held: Client) {
 async fn waiting(sql: &Client, connections: i64) {
     let query = "SELECT count(*) FROM pg_stat_activity \
                  WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    while sql.query_one(query, &[]).await.unwrap().get::<_, i64>(0) != connections {
+    let started = Instant::now();
+    while sql.query_one(query, &[]).await.unwrap().get::<_, i64>(0) < connections {
+        assert!(started.elapsed() < Duration::from_mins(1), "{connections}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

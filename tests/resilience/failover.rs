@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     faults::site::{PASSWORD, ROLE, bootstrap, connect, spawn},
-    support::{figures, process::write_keys},
+    support::{figures, free_address, process::write_keys},
 };
 use countersign::{
     cli::postgres::{Cluster, ClusterOptions, home_for},
@@ -18,7 +18,6 @@ use countersign::{
 };
 use std::{
     fs,
-    net::TcpListener,
     path::Path,
     process::Command,
     time::{Duration, Instant},
@@ -103,9 +102,7 @@ async fn nothing_acknowledged_is_lost_when_the_synchronous_standby_takes_over() 
 
     let keys = place.path().join("keys");
     write_keys(&keys, &new_key_line(&[7; 36]));
-    let free = TcpListener::bind("127.0.0.1:0").unwrap();
-    let listen = free.local_addr().unwrap();
-    drop(free);
+    let listen = free_address();
     // The standby comes first: the one that takes writes is found all the same.
     let url = format!(
         "postgres://{ROLE}:{PASSWORD}@127.0.0.1:{},127.0.0.1:{port}/postgres",

@@ -73,7 +73,7 @@ async fn goodput_stays_at_ten_times_the_load() {
     // Two batches of eight at once, of 200 ms each: eighty calls a second at most.
     let settings = [
         ("COUNTERSIGN_BATCH_MAX_CALLS", "8"),
-        ("COUNTERSIGN_BATCH_MAX_WAIT", "500ms"),
+        ("COUNTERSIGN_BATCH_MAX_WAIT", "1500ms"),
     ];
     let site = Site::start(&[&settings], 0).await;
     let admin = site.admin().await;

@@ -29,7 +29,7 @@ use tonic::{Code, Request, client::Grpc};
 use tonic_prost::ProstCodec;
 
 /// What Envoy asks of a request with these headers.
-pub(super) fn about(headers: &[(&str, &str)]) -> AttributeContext {
+pub fn about(headers: &[(&str, &str)]) -> AttributeContext {
     let pair = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
     let http = HttpRequest {
         method: "GET".into(),
@@ -70,7 +70,7 @@ async fn ask(caller: &Caller, attributes: Option<AttributeContext>) -> CheckResp
     answer.expect("never an error").into_inner()
 }
 
-pub(super) async fn status(caller: &Caller, attributes: AttributeContext) -> i32 {
+pub async fn status(caller: &Caller, attributes: AttributeContext) -> i32 {
     read(ask(caller, Some(attributes)).await).0
 }
 

@@ -10,9 +10,19 @@ pub mod process;
 pub mod server;
 
 use countersign::cli::postgres::{Cluster, ClusterOptions, home_for};
-use std::path::{Path, PathBuf};
+use std::{
+    net::{SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+};
 use tokio::sync::OnceCell;
 use tokio_postgres::{Client, Config, NoTls};
+
+/// An address for a process that is about to be started, perhaps more than once. Everything else
+/// of the tests is at another of the loopback's, so that nobody takes its port meanwhile.
+pub fn free_address() -> SocketAddr {
+    let free = TcpListener::bind("127.0.0.2:0").expect("a free port");
+    free.local_addr().expect("its address")
+}
 
 /// A database of one test, empty at first. It and every role whose name begins with that of
 /// its serving role end with the value.

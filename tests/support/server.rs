@@ -5,6 +5,7 @@ mod refused;
 mod ring;
 
 pub use refused::{Refused, answer};
+pub use ring::new_secret;
 
 use super::{TestDatabase, fresh_database};
 use base64::{Engine as _, engine::general_purpose::STANDARD};

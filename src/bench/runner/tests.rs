@@ -38,17 +38,11 @@ fn load(time: u64) -> Load {
 async fn a_stall_is_felt_by_every_call_that_was_due_meanwhile() {
     let open = stalling().run(load(1000), &Stop::default()).await;
     assert_eq!((open.calls(), open.errors()), (1000, 0));
-    // 300 ms of 1,000 due: a quarter and more waited over 20 ms.
-    assert!(
-        open.quantile_us(0.80) > 20_000.0,
-        "{}",
-        open.quantile_us(0.80)
-    );
-    assert!(
-        open.quantile_us(0.50) < 20_000.0,
-        "{}",
-        open.quantile_us(0.50)
-    );
+    // 300 ms of 1,000 due: a quarter and more waited over 20 ms, and most waited for nothing, or
+    // for other stalls of the machine.
+    let [half, most] = [0.5, 0.8].map(|share| open.quantile_us(share));
+    assert!(most > 20_000.0, "{most}");
+    assert!(half * 2.0 < most, "{half}, {most}");
 
     // The closed loop asks less while it waits: one slow call of very many.
     let closed = stalling()

@@ -212,6 +212,20 @@ fn another_key_uri_or_id_is_another_use() {
     claims["jti"] = json!("a");
     claims["htu"] = json!(spelt);
     assert_eq!(one, used(&signed(&header(), &claims)));
+    // Another key says the same, and the same key says it of another URI.
+    let (other, mut its) = (key(Algorithm::Es256), header());
+    its["jwk"] = serde_json::from_str(&other.public().canonical()).unwrap();
+    let by_another = other.sign(&its.to_string(), &claims.to_string(), &SystemRandom::new());
+    assert_ne!(one, used(&by_another));
+    let elsewhere = "https://elsewhere.example.org";
+    let of_both = Rules {
+        origins: [rules().origins, vec![Origin::parse(elsewhere).unwrap()]].concat(),
+        ..rules()
+    };
+    claims["htu"] = json!(URI.replace("https://tokens.example.org", elsewhere));
+    let of_another = signed(&header(), &claims);
+    let of_another = judged(&of_both, &of_another, now()).unwrap();
+    assert_ne!(one, of_another.used());
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::*;
 use tokio::{
     io::AsyncReadExt as _,
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
 };
 
 const PATIENCE: Duration = Duration::from_millis(200);
@@ -53,9 +53,11 @@ async fn silence_opens_it_and_tells_who_waits() {
 #[tokio::test]
 async fn a_suspicion_alone_opens_nothing_while_something_is_heard() {
     let (port, serving) = frozen().await;
-    let breaker = Breaker::watching(url(port), PATIENCE);
+    // So long that no stall of this machine fills it.
+    let patience = PATIENCE * 10;
+    let breaker = Breaker::watching(url(port), patience);
     let began = Instant::now();
-    while began.elapsed() < PATIENCE * 5 {
+    while began.elapsed() < patience * 2 {
         breaker.suspect();
         breaker.heard();
         // How often something is heard: many times within its patience.
@@ -64,21 +66,22 @@ async fn a_suspicion_alone_opens_nothing_while_something_is_heard() {
     }
     // The last suspicion is looked into as well.
     let began = Instant::now();
-    while began.elapsed() < PATIENCE * 3 {
+    while began.elapsed() < patience + patience / 2 {
         breaker.heard();
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     serving.abort();
     // Nobody sends anything, and nobody suspects anything: whatever is there, it stays closed.
-    tokio::time::sleep(PATIENCE * 3).await;
+    tokio::time::sleep(patience + patience / 2).await;
     breaker.check().unwrap();
 }
 
 #[tokio::test]
 async fn refused_credentials_open_nothing_and_close_it_again() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    drop(listener);
+    // Bound, so that nobody else takes it, and not yet listening.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let port = socket.local_addr().unwrap().port();
     let breaker = Breaker::watching(url(port), PATIENCE);
     breaker.suspect();
     until(|| breaker.check().is_err()).await;
@@ -89,7 +92,7 @@ async fn refused_credentials_open_nothing_and_close_it_again() {
     let before = breaker.renewed();
 
     // It is back, if only to refuse: whoever is connected already may go on.
-    let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
+    let listener = socket.listen(16).unwrap();
     let serving = tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             let mut startup = [0; 8];

@@ -223,12 +223,13 @@ async fn a_full_queue_refuses_at_once() {
 async fn what_waited_too_long_is_refused_and_so_is_who_comes_behind_it() {
     let database = Arc::new(Database::default());
     let limits = BatchLimits {
-        max_wait: Duration::from_millis(100),
+        max_wait: Duration::from_secs(1),
         ..LIMITS
     };
     let coalescer = doubling(&database, limits);
     let first = ask(&coalescer, 1);
-    database.started.notified().await;
+    let started = tokio::time::timeout(Duration::from_secs(20), database.started.notified());
+    started.await.unwrap();
     // Nothing frees a place: it is refused all the same.
     let waited = Instant::now();
     let refused = coalescer.ask(Arc::new(2), Instant::now());

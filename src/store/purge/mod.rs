@@ -20,7 +20,10 @@ use super::{
 use crate::domain::{issuance::REQUEST_ID_LIFETIME, limits};
 use crate::store::pool::Pool;
 use families::Families;
-use std::time::{Duration, Instant};
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
 use tokens::AccessTokens;
 use walk::{Walk, walk};
 
@@ -99,9 +102,9 @@ impl Purger {
         let (half, whole) = (by(2), by(1));
         let batch = self.options.batch;
         let mut proofs = 0;
-        let spent = || past(half) || !wanted();
+        let spent = after_one(half, wanted);
         let families = walk(&mut self.families, &mut self.of_families, batch, &spent).await;
-        let spent = || past(whole) || !wanted();
+        let spent = after_one(whole, wanted);
         let tokens = walk(&mut self.tokens, &mut self.of_tokens, batch, &spent).await;
         let forgotten = proofs::remove(self.tokens.pool(), batch, &mut proofs, &spent).await;
         // Where one cannot be removed, the others still are.
@@ -145,6 +148,13 @@ impl Purger {
             proofs: columns.rows()?,
         })
     }
+}
+
+/// Whether the time of a walk is over. However slow the database is, a first batch is removed,
+/// or what is due would never go.
+fn after_one(end: Option<Instant>, wanted: &(dyn Fn() -> bool + Sync)) -> impl Fn() -> bool + Sync {
+    let begun = AtomicBool::new(false);
+    move || !wanted() || (begun.swap(true, Ordering::Relaxed) && past(end))
 }
 
 fn past(end: Option<Instant>) -> bool {

@@ -127,15 +127,47 @@ fn a_proof_with_a_nonce_is_remembered_for_as_long_as_one_is_good() {
     );
 }
 
+/// Or it could be used again when it is forgotten.
 #[test]
-fn no_proof_is_taken_after_it_is_forgotten() {
-    let rules = Rules {
-        lifetime: Duration::from_mins(1),
-        skew: Duration::from_secs(20),
-        ..rules()
-    };
-    let proof = with_claim("iat", json!(now().timestamp()));
-    let taken = |seconds: i64| judged(&rules, &proof, now() + TimeDelta::seconds(seconds)).is_ok();
-    assert!(!taken(-21) && taken(-20) && taken(80) && !taken(81));
-    assert_eq!(rules.life_without_nonce(), Duration::from_secs(80 + 20));
+fn a_proof_is_remembered_for_as_long_as_it_is_taken() {
+    let seconds = |length: Duration| TimeDelta::from_std(length).unwrap();
+    for nonce_lifetime in [Duration::from_secs(1), Duration::from_hours(1)] {
+        let rules = Rules {
+            nonces: NoncePolicy::Offered,
+            nonce_lifetime,
+            ..rules()
+        };
+        let (first, last) = (
+            now() - seconds(rules.skew),
+            now() + seconds(rules.lifetime + rules.skew),
+        );
+        let by_time = signed(&header(), &claims());
+        let slot = nonce_lifetime.as_millis();
+        let into = now().timestamp_millis() % i64::try_from(slot).unwrap();
+        let begins = now() - TimeDelta::milliseconds(into);
+        let ends = begins + seconds(nonce_lifetime * 2) - TimeDelta::milliseconds(1);
+        let by_nonce = with_claim("nonce", json!(rules.fresh_nonce(&ring(5), begins)));
+        for (proof, first, last, life) in [
+            (by_time, first, last, rules.life_without_nonce()),
+            (by_nonce, begins, ends, rules.life()),
+        ] {
+            for taken in [first, last] {
+                assert!(judged(&rules, &proof, taken).is_ok(), "{taken}");
+            }
+            assert!(seconds(life) >= last - first);
+        }
+    }
+}
+
+/// While a key is promoted, replicas mint under different ones.
+#[test]
+fn a_nonce_under_any_key_of_the_ring_is_good() {
+    let [old, new] = [6, 5].map(|byte| new_key_line(&[byte; 36]));
+    let before = KeyRing::parse(&old).unwrap();
+    let after = KeyRing::parse(&format!("{new}{old}")).unwrap();
+    let nonce = rules().fresh_nonce(&before, now());
+    assert_ne!(nonce, rules().fresh_nonce(&after, now()));
+    let good = |ring| super::nonce::is_good(&nonce, ring, now(), rules().nonce_lifetime);
+    assert!(good(&before) && good(&after));
+    assert!(!good(&KeyRing::parse(&new).unwrap()), "retired");
 }

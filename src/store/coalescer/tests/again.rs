@@ -79,10 +79,10 @@ async fn a_row_that_stays_busy_is_given_up_when_patience_ends() {
     assert!(matches!(given_up, Err(StoreError::Contention(None))));
 }
 
-#[tokio::test]
-async fn a_conflict_is_tried_again_and_leaves_no_doubt() {
-    let doubts = Arc::new(Mutex::new(Vec::new()));
-    let seen = Arc::clone(&doubts);
+/// Whether a call was in doubt at each of its tries, of which the first fail with these.
+async fn doubts(failures: Vec<StoreError>) -> Vec<bool> {
+    let tries = Arc::new(Mutex::new((failures.into_iter(), Vec::new())));
+    let seen = Arc::clone(&tries);
     let coalescer: Coalescer<u32, u32> = Coalescer::start(
         "test",
         LIMITS,
@@ -91,20 +91,29 @@ async fn a_conflict_is_tried_again_and_leaves_no_doubt() {
             let seen = Arc::clone(&seen);
             async move {
                 let mut seen = seen.lock().unwrap();
-                seen.push(jobs[0].in_doubt);
-                if seen.len() == 1 {
-                    return Err(StoreError::Contention(None));
+                seen.1.push(jobs[0].in_doubt);
+                match seen.0.next() {
+                    Some(failure) => Err(failure),
+                    None => Ok(vec![Outcome::Done(1)]),
                 }
-                Ok(vec![Outcome::Done(1)])
             }
         },
     );
     coalescer.ask(Arc::new(1), Instant::now()).await.unwrap();
-    assert_eq!(
-        *doubts.lock().unwrap(),
-        [false, false],
-        "a conflict leaves no doubt"
-    );
+    let tries = tries.lock().unwrap();
+    tries.1.clone()
+}
+
+#[tokio::test]
+async fn a_conflict_is_tried_again_and_leaves_no_doubt() {
+    let conflict = vec![StoreError::Contention(None)];
+    assert_eq!(doubts(conflict).await, [false, false]);
+}
+
+#[tokio::test]
+async fn a_doubt_stays_whatever_comes_after_it() {
+    let failures = vec![StoreError::InDoubt(None), StoreError::Contention(None)];
+    assert_eq!(doubts(failures).await, [false, true, true]);
 }
 
 /// A call finds itself busy while a larger batch is stuck, and nothing else comes.
