@@ -164,6 +164,25 @@ async fn where_no_id_is_free_a_call_is_refused_and_leaves_nothing() {
         }
         assert_eq!(at.counts().await, before);
     }
+    // Who needs no new id is not refused with those who do.
+    let calls = (0..16_u128).map(async |n| {
+        let subject = if n % 2 == 0 {
+            uuid::Uuid::from_u128(n + 1).to_string()
+        } else {
+            subject.clone()
+        };
+        let request = v1::IssueTokenRequest {
+            subject,
+            register_subject: n % 2 == 0,
+            ..Default::default()
+        };
+        (n % 2 == 0, issuer.issue(request).await.is_err())
+    });
+    for (wants_an_id, refused) in futures_util::future::join_all(calls).await {
+        assert_eq!(refused, wants_an_id);
+    }
+    // As long as nobody searches again after a search that found none.
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     let free = "DROP TRIGGER held ON countersign.id_cursor";
     at.sql.batch_execute(free).await.unwrap();
     // From the last one, the search goes round.

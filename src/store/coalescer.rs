@@ -20,6 +20,7 @@
 
 mod places;
 mod queue;
+mod waiting;
 
 use super::{
     breaker::Breaker,
@@ -27,7 +28,6 @@ use super::{
     instruments::BatchInstruments,
     spans::{self, BatchSpans},
 };
-use opentelemetry::trace::SpanContext;
 use places::Places;
 use queue::{Queue, Shed};
 use std::{
@@ -40,6 +40,7 @@ use tokio::{
     sync::{Notify, OwnedSemaphorePermit, oneshot},
     task::yield_now,
 };
+use waiting::Waiting;
 
 /// The pauses before another try double, up to this power of two in milliseconds: about as
 /// long as the batch takes that is in the way.
@@ -83,16 +84,6 @@ pub(super) enum Outcome<B> {
     Done(B),
     /// Another transaction holds what it needs; nothing was done.
     Busy,
-}
-
-struct Waiting<A, B> {
-    ask: Arc<A>,
-    arrived: Instant,
-    attempts: u32,
-    in_doubt: bool,
-    /// The call's, if it is sampled.
-    span: Option<SpanContext>,
-    answer: oneshot::Sender<Result<B, StoreError>>,
 }
 
 /// The queue of one kind of call.
@@ -221,7 +212,7 @@ impl<A, B> Line<A, B> {
     fn shed(&self) {
         let overdue = self.queue.overdue().into_iter();
         let there = overdue.filter(|waiting| !waiting.answer.is_closed());
-        let refused = there.map(|waiting| waiting.answer.send(Err(StoreError::Overloaded)));
+        let refused = there.map(|waiting| waiting.give_up(StoreError::Overloaded));
         let refused = refused.count();
         if refused > 0 {
             self.instruments.shed(Shed::Wait.name(), refused as u64);
@@ -374,7 +365,7 @@ where
     /// Puts a call back into the queue after a pause, unless it has waited enough.
     fn again(self: &Arc<Self>, mut waiting: Waiting<A, B>, error: StoreError) {
         if waiting.arrived.elapsed() >= self.patience {
-            drop(waiting.answer.send(Err(error)));
+            waiting.give_up(error);
             return;
         }
         let pause = Duration::from_millis(1 << waiting.attempts.min(LONGEST_PAUSE));

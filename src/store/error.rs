@@ -122,7 +122,12 @@ impl StoreError {
     pub fn blames_a_row(&self) -> bool {
         matches!(
             self.root(),
-            Self::Conflict(_) | Self::Constraint(_) | Self::Corrupt { .. } | Self::Database(_)
+            Self::Conflict(_)
+                | Self::Constraint(_)
+                | Self::Corrupt { .. }
+                | Self::Database(_)
+                // Not every call of a batch needs a new id.
+                | Self::IdsExhausted(_)
         )
     }
 

@@ -11,7 +11,13 @@ use super::{
     instruments::IdInstruments,
     statements::{self, Statement},
 };
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::{
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 /// Ids that are left to the identity, for the foreign rows of others.
 const RESERVE: i32 = 1_000_000;
@@ -26,8 +32,33 @@ const WINDOWS: i64 = 20;
 #[derive(Debug, Default)]
 pub(super) struct Identities {
     instruments: IdInstruments,
-    sessions_from_gaps: AtomicBool,
-    users_from_gaps: AtomicBool,
+    sessions: Gaps,
+    users: Gaps,
+}
+
+/// How long nobody searches where a search has just found none: it is long, and each call of
+/// the batch that needed an id is tried by itself after it.
+const REST: Duration = Duration::from_secs(1);
+
+/// The freed ids of one table.
+#[derive(Debug, Default)]
+struct Gaps {
+    /// New ids come from here.
+    used: AtomicBool,
+    /// When a search found none.
+    none_at: Mutex<Option<Instant>>,
+}
+
+impl Gaps {
+    fn none_of_late(&self) -> bool {
+        let none_at = self.none_at.lock().unwrap_or_else(PoisonError::into_inner);
+        none_at.is_some_and(|at| at.elapsed() < REST)
+    }
+
+    fn found_none(&self) {
+        let mut none_at = self.none_at.lock().unwrap_or_else(PoisonError::into_inner);
+        *none_at = Some(Instant::now());
+    }
 }
 
 impl Identities {
@@ -41,7 +72,7 @@ impl Identities {
         choose(
             connection,
             ("auth.refresh_session", statements::IDS_ALLOCATE_SESSIONS),
-            &self.sessions_from_gaps,
+            &self.sessions,
             count,
         )
         .await
@@ -56,7 +87,7 @@ impl Identities {
         choose(
             connection,
             ("auth.user", statements::IDS_ALLOCATE_USERS),
-            &self.users_from_gaps,
+            &self.users,
             count,
         )
         .await
@@ -65,14 +96,14 @@ impl Identities {
     /// Notes an id that a session got.
     pub(super) fn saw_session(&self, id: i32) {
         if id >= LAST {
-            self.sessions_from_gaps.store(true, Ordering::Relaxed);
+            self.sessions.used.store(true, Ordering::Relaxed);
         }
     }
 
     /// Notes an id that a user got.
     pub(super) fn saw_user(&self, id: i32) {
         if id >= LAST {
-            self.users_from_gaps.store(true, Ordering::Relaxed);
+            self.users.used.store(true, Ordering::Relaxed);
         }
     }
 
@@ -109,11 +140,14 @@ impl Identities {
 async fn choose(
     connection: &Connection,
     (table, statement): (&str, Statement),
-    from_gaps: &AtomicBool,
+    gaps: &Gaps,
     count: usize,
 ) -> Result<Vec<Option<i32>>, StoreError> {
-    if !from_gaps.load(Ordering::Relaxed) {
+    if !gaps.used.load(Ordering::Relaxed) {
         return Ok(vec![None; count]);
+    }
+    if gaps.none_of_late() {
+        return Err(StoreError::IdsExhausted(None));
     }
     let mut ids = Vec::with_capacity(count);
     for _ in 0..WINDOWS {
@@ -127,6 +161,9 @@ async fn choose(
         if ids.len() == count {
             return Ok(ids);
         }
+    }
+    if ids.is_empty() {
+        gaps.found_none();
     }
     // With the batch, the cursor would go back to where it was, and every further call would
     // search the same ids. Nothing else of the batch was to stand.

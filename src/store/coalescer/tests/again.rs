@@ -116,6 +116,38 @@ async fn a_doubt_stays_whatever_comes_after_it() {
     assert_eq!(doubts(failures).await, [false, true, true]);
 }
 
+#[tokio::test]
+async fn who_may_have_been_served_is_not_told_otherwise() {
+    let limits = BatchLimits {
+        patience: Duration::from_millis(50),
+        ..LIMITS
+    };
+    let tries = Mutex::new(0);
+    let tries = Arc::new(tries);
+    let coalescer: Coalescer<u32, ()> = Coalescer::start(
+        "test",
+        limits,
+        Breaker::closed(),
+        move |_: Vec<Job<u32>>| {
+            let tries = Arc::clone(&tries);
+            async move {
+                let mut tries = tries.lock().unwrap();
+                *tries += 1;
+                Err(if *tries == 1 {
+                    StoreError::InDoubt(None)
+                } else {
+                    StoreError::Contention(None)
+                })
+            }
+        },
+    );
+    let answer = coalescer.ask(Arc::new(1), Instant::now()).await;
+    assert!(
+        matches!(answer, Err(StoreError::InDoubt(None))),
+        "{answer:?}"
+    );
+}
+
 /// A call finds itself busy while a larger batch is stuck, and nothing else comes.
 #[tokio::test]
 async fn who_was_busy_does_not_wait_for_a_larger_batch_that_is_stuck() {
