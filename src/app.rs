@@ -177,11 +177,6 @@ impl Bound {
         &self.authority
     }
 
-    /// Where the port of health is, if there is one.
-    pub fn health_address(&self) -> Option<SocketAddr> {
-        self.kubelets.as_ref().map(|(_, address)| *address)
-    }
-
     /// Whether it is ready, now and whenever that changes.
     pub fn readiness(&self) -> watch::Receiver<bool> {
         self.health.readiness()

@@ -124,7 +124,7 @@ impl Authority {
     ) -> Result<ClientEntry, Failure> {
         let answer = self
             .store
-            .disable_client(call.claim.clone(), client_id, true)
+            .set_client_disabled(call.claim.clone(), client_id, true)
             .await;
         self.changed_client(call, "disable_client", client_id, answer)
     }
@@ -137,7 +137,7 @@ impl Authority {
     ) -> Result<ClientEntry, Failure> {
         let answer = self
             .store
-            .disable_client(call.claim.clone(), client_id, false)
+            .set_client_disabled(call.claim.clone(), client_id, false)
             .await;
         self.changed_client(call, "enable_client", client_id, answer)
     }
@@ -205,7 +205,7 @@ impl Authority {
     pub async fn disable_user(&self, call: &Call, subject: Uuid) -> Result<User, Failure> {
         let answer = self
             .store
-            .disable_user(call.claim.clone(), subject, true)
+            .set_user_disabled(call.claim.clone(), subject, true)
             .await;
         self.changed_user(call, "disable_user", subject, answer)
     }
@@ -214,7 +214,7 @@ impl Authority {
     pub async fn enable_user(&self, call: &Call, subject: Uuid) -> Result<User, Failure> {
         let answer = self
             .store
-            .disable_user(call.claim.clone(), subject, false)
+            .set_user_disabled(call.claim.clone(), subject, false)
             .await;
         self.changed_user(call, "enable_user", subject, answer)
     }

@@ -27,7 +27,7 @@ pub mod session;
 mod settings;
 mod status;
 pub mod token;
-mod trial;
+mod try_once;
 pub mod user;
 mod verify;
 
@@ -77,7 +77,7 @@ enum Command {
     #[command(subcommand)]
     User(user::UserCommand),
     /// Try a running deployment: the four calls, once
-    Try(trial::TrialArgs),
+    Try(try_once::TryArgs),
     /// Prove a running deployment: many callers at once, and a search for a broken promise
     Verify(verify::VerifyArgs),
     /// Make, roll over and retire the keys of the key file
@@ -140,7 +140,7 @@ async fn dispatch(command: Command, options: &CallOptions) -> Result<Exit, Failu
         Command::Session(command) => session::run(command, options).await,
         Command::Client(command) => client::run(command, options).await,
         Command::User(command) => user::run(command, options).await,
-        Command::Try(args) => trial::run(args, options).await,
+        Command::Try(args) => try_once::run(args, options).await,
         Command::Verify(args) => verify::run(args, options).await,
         Command::Keys(command) => keys::run(command, options.json()).await,
         Command::Dpop(command) => dpop::run(&command, options.json()),

@@ -13,12 +13,6 @@ pub struct ConfigError {
     pub problems: Vec<Problem>,
 }
 
-impl ConfigError {
-    /// The exit code of a process with a refused configuration (`EX_USAGE` of
-    /// sysexits.h).
-    pub const EXIT_CODE: u8 = 64;
-}
-
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {

@@ -71,7 +71,7 @@ impl Store {
     }
 
     /// Disables or enables a client.
-    pub async fn disable_client(
+    pub async fn set_client_disabled(
         &self,
         claim: Claim,
         client_id: Uuid,
@@ -137,11 +137,11 @@ impl Store {
 
     /// Registers a user.
     pub async fn register_user(&self, claim: Claim, subject: Uuid) -> Answer<User> {
-        let identities = Arc::clone(&self.identities);
+        let id_source = Arc::clone(&self.id_source);
         self.administer(claim, move |connection, origin| {
-            let identities = Arc::clone(&identities);
+            let id_source = Arc::clone(&id_source);
             Box::pin(async move {
-                directory::register_user(connection, subject, &identities, origin).await
+                directory::register_user(connection, subject, &id_source, origin).await
             })
         })
         .await
@@ -156,7 +156,12 @@ impl Store {
     }
 
     /// Disables or enables a user.
-    pub async fn disable_user(&self, claim: Claim, subject: Uuid, disable: bool) -> Answer<User> {
+    pub async fn set_user_disabled(
+        &self,
+        claim: Claim,
+        subject: Uuid,
+        disable: bool,
+    ) -> Answer<User> {
         self.administer(claim, move |connection, origin| {
             Box::pin(directory::change_user(connection, subject, disable, origin))
         })

@@ -61,15 +61,15 @@ pub enum ConnectError {
     },
     /// Silence.
     #[error("{0} does not answer in time")]
-    Silent(Place),
+    Silent(HostPort),
     /// A standby, or a server that was made read-only.
     #[error("{0} is read-only")]
-    ReadOnly(Place),
+    ReadOnly(HostPort),
     /// TLS did not come about: the server speaks none, or is not who it has to be.
     #[error("TLS with {place} failed (sslmode={mode})")]
     Tls {
         /// Which server.
-        place: Place,
+        place: HostPort,
         /// What was asked for.
         mode: Mode,
         /// Why.
@@ -80,7 +80,7 @@ pub enum ConnectError {
     #[error("no connection to {place}")]
     Driver {
         /// Which server.
-        place: Place,
+        place: HostPort,
         /// Why.
         #[source]
         source: DriverError,
@@ -126,12 +126,12 @@ impl ConnectError {
 
 /// Host and port, for people.
 #[derive(Debug, Clone)]
-pub struct Place {
+pub struct HostPort {
     host: String,
     port: u16,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for HostPort {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.host, self.port)
     }
@@ -292,7 +292,7 @@ async fn driven(connection: impl Future<Output = Result<(), DriverError>>) {
     }
 }
 
-fn sort(source: DriverError, place: Place, mode: Mode) -> ConnectError {
+fn sort(source: DriverError, place: HostPort, mode: Mode) -> ConnectError {
     // The driver keeps its kinds to itself, but for their words.
     let read_only = std::error::Error::source(&source)
         .is_some_and(|cause| cause.to_string() == "database does not allow writes");

@@ -30,7 +30,7 @@ const WINDOWS: i64 = 20;
 
 /// Where new ids come from, in this process.
 #[derive(Debug, Default)]
-pub(super) struct Identities {
+pub(super) struct IdSource {
     instruments: IdInstruments,
     sessions: Gaps,
     users: Gaps,
@@ -61,7 +61,7 @@ impl Gaps {
     }
 }
 
-impl Identities {
+impl IdSource {
     /// Explicit ids for new sessions, or NULLs that leave the choice to the
     /// identity.
     pub(super) async fn for_sessions(

@@ -58,7 +58,7 @@ use crate::domain::{
 };
 use coalescer::{Coalescer, Job, Outcome};
 use connection::Connection;
-use ids::Identities;
+use ids::IdSource;
 use pool::Pool;
 use sessions::Premises;
 use spans::BatchSpans;
@@ -91,7 +91,7 @@ pub struct StoreOptions {
 pub struct Store {
     pool: Pool,
     defaults: Arc<Defaults>,
-    identities: Arc<Identities>,
+    id_source: Arc<IdSource>,
     patience: Duration,
     /// Of the batches that are a call of their own.
     spans: Option<Arc<BatchSpans>>,
@@ -108,7 +108,7 @@ impl Store {
     pub fn open(options: StoreOptions) -> Result<Self, StoreError> {
         let pool = pool::open(options.pool)?;
         let defaults = Arc::new(options.defaults);
-        let identities = Arc::new(Identities::default());
+        let id_source = Arc::new(IdSource::default());
         let limits = options.batches;
         let shared = options.remember_proofs;
         let breaker = || pool.breaker().clone();
@@ -131,12 +131,12 @@ impl Store {
         // Gathered apart, so that plain tokens do not wait for the work of sessions.
         let premises = Arc::new(Premises::default());
         let issuing = |kind, limits| {
-            let (p, d, i) = (pool.clone(), Arc::clone(&defaults), Arc::clone(&identities));
+            let (p, d, i) = (pool.clone(), Arc::clone(&defaults), Arc::clone(&id_source));
             let known = Arc::clone(&premises);
             Coalescer::start(kind, limits, breaker(), move |jobs| {
-                let (pool, defaults, identities) = (p.clone(), Arc::clone(&d), Arc::clone(&i));
+                let (pool, defaults, id_source) = (p.clone(), Arc::clone(&d), Arc::clone(&i));
                 let known = Arc::clone(&known);
-                async move { sessions::issue(&pool, &jobs, &defaults, &identities, &known).await }
+                async move { sessions::issue(&pool, &jobs, &defaults, &id_source, &known).await }
             })
         };
         Ok(Self {
@@ -155,7 +155,7 @@ impl Store {
             spans: BatchSpans::of("introspect", limits.traced).map(Arc::new),
             pool,
             defaults,
-            identities,
+            id_source,
         })
     }
 
@@ -294,7 +294,7 @@ impl Store {
 
     async fn look(&self) -> Result<Probe, StoreError> {
         let connection = Connection::take(&self.pool).await?;
-        let (sessions, users) = self.identities.look(&connection).await?;
+        let (sessions, users) = self.id_source.look(&connection).await?;
         let statement = statements::AUTHORITY_READ;
         let rows = connection.query(statement, &[]).await?;
         let row = rows.first().ok_or(StoreError::RowCount {
@@ -302,7 +302,7 @@ impl Store {
             found: 0,
             expected: 1,
         })?;
-        self.identities.estimate(&connection).await?;
+        self.id_source.estimate(&connection).await?;
         let mut columns = columns::Columns::of(row, statement.name);
         Ok(Probe {
             schema_version: columns.count()?,

@@ -13,7 +13,7 @@ use crate::store::{
     connection::{Connection, Params},
     error::StoreError,
     expect,
-    ids::Identities,
+    ids::IdSource,
     pool::{self, Pool, PoolOptions},
     sessions::{self, Premises, Rotated},
     statements::{self, Statement},
@@ -33,7 +33,7 @@ pub struct Baselines {
 #[derive(Debug)]
 struct Own {
     defaults: Defaults,
-    identities: Identities,
+    id_source: IdSource,
     premises: Premises,
 }
 
@@ -90,7 +90,7 @@ impl Baselines {
             terms: Arc::new(terms),
             own: Arc::new(Own {
                 defaults,
-                identities: Identities::default(),
+                id_source: IdSource::default(),
                 premises: Premises::default(),
             }),
         })
@@ -260,12 +260,12 @@ impl Baselines {
     pub async fn issue_one(&self, order: Order) -> Result<Result<Issue, Refusal>, StoreError> {
         let Own {
             defaults,
-            identities,
+            id_source,
             premises,
         } = &*self.own;
         let jobs = [alone(order)];
         loop {
-            let outcomes = sessions::issue(&self.pool, &jobs, defaults, identities, premises);
+            let outcomes = sessions::issue(&self.pool, &jobs, defaults, id_source, premises);
             if let Some(Outcome::Done(issued)) = outcomes.await?.pop() {
                 return Ok(issued);
             }

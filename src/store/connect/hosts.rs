@@ -1,7 +1,7 @@
 //! Where a URL says that the database is: hosts, their names' addresses, and the driver's terms
 //! for each.
 
-use super::{ConnectError, PATIENCE, Place};
+use super::{ConnectError, HostPort, PATIENCE};
 use std::{io, net::IpAddr, path::PathBuf, time::Duration};
 use tokio_postgres::{
     Config,
@@ -10,7 +10,7 @@ use tokio_postgres::{
 
 /// One host of a URL.
 pub(super) struct Host {
-    place: Place,
+    place: HostPort,
     known: Known,
 }
 
@@ -27,7 +27,7 @@ enum Known {
 /// One address of one host.
 pub(super) struct Target {
     pub(super) config: Config,
-    pub(super) place: Place,
+    pub(super) place: HostPort,
     pub(super) unix: bool,
 }
 
@@ -54,7 +54,7 @@ pub(super) fn of(base: &Config) -> Vec<Host> {
             (None, Some(address)) => (address.to_string(), Known::Address(*address)),
             (None, None) => continue,
         };
-        let place = Place { host, port };
+        let place = HostPort { host, port };
         found.push(Host { place, known });
     }
     shuffle(base, &mut found);

@@ -11,7 +11,7 @@ use crate::store::{
     connection::Connection,
     error::StoreError,
     events,
-    ids::Identities,
+    ids::IdSource,
     statements::{self, Statement},
 };
 use std::collections::HashSet;
@@ -31,7 +31,7 @@ pub(crate) enum Registration {
 pub(crate) async fn register(
     connection: &Connection,
     users: &[(Uuid, Origin)],
-    identities: &Identities,
+    id_source: &IdSource,
 ) -> Result<Registration, StoreError> {
     if users.is_empty() {
         return Ok(Registration::Done(HashSet::new()));
@@ -44,7 +44,7 @@ pub(crate) async fn register(
     if let Err(error) = linked {
         return refused("public.users", error);
     }
-    let ids = identities.for_users(connection, subjects.len()).await?;
+    let ids = id_source.for_users(connection, subjects.len()).await?;
     let statement = statements::USERS_BRIDGE;
     let bridged = connection.query(statement, &[&subjects, &ids]).await;
     let bridged = match bridged {
@@ -52,7 +52,7 @@ pub(crate) async fn register(
         Err(error) => return refused("auth.\"user\"", error),
     };
     for row in &bridged {
-        identities.saw_user(Columns::of(row, statement.name).take()?);
+        id_source.saw_user(Columns::of(row, statement.name).take()?);
     }
     let statement = statements::USERS_REGISTER;
     let rows = connection.query(statement, &[&subjects]).await?;
@@ -84,13 +84,13 @@ fn refused(table: &'static str, error: StoreError) -> Result<Registration, Store
 pub(crate) async fn register_one(
     connection: &Connection,
     subject: Uuid,
-    identities: &Identities,
+    id_source: &IdSource,
     origin: Origin,
 ) -> Administered<User> {
     if let Ok(user) = get(connection, subject).await? {
         return Ok(Ok(user));
     }
-    match register(connection, &[(subject, origin)], identities).await? {
+    match register(connection, &[(subject, origin)], id_source).await? {
         Registration::Done(_) => get(connection, subject).await,
         Registration::Refused(refusal, _) => Ok(Err(refusal)),
     }

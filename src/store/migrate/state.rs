@@ -66,11 +66,6 @@ impl SchemaState {
         }
     }
 
-    /// Whether a binary may serve on it.
-    pub fn is_servable(&self) -> bool {
-        matches!(self, Self::Current | Self::Next { .. })
-    }
-
     /// Whether every migration of this binary was applied.
     pub(crate) fn is_migrated(&self) -> bool {
         !matches!(

@@ -18,7 +18,7 @@ use crate::store::{
     connection::{Connection, transaction},
     directory,
     error::StoreError,
-    ids::Identities,
+    ids::IdSource,
     statements,
     tokens::{self, NewToken},
 };
@@ -31,7 +31,7 @@ pub(crate) async fn issue(
     pool: &Pool,
     jobs: &[Job<Order>],
     defaults: &Defaults,
-    identities: &Identities,
+    id_source: &IdSource,
     premises: &Premises,
 ) -> Result<Vec<Outcome<Result<Issue, Refusal>>>, StoreError> {
     if let Some(outcomes) = premises.issue(pool, jobs, defaults).await? {
@@ -60,7 +60,7 @@ pub(crate) async fn issue(
             });
             outcomes.push(Outcome::Done(decided));
         }
-        for (place, at) in Box::pin(write(connection, issues, identities, jobs.len())).await? {
+        for (place, at) in Box::pin(write(connection, issues, id_source, jobs.len())).await? {
             outcomes[place] = at;
         }
         Ok(outcomes)
@@ -98,7 +98,7 @@ type Decided<'a> = (usize, &'a Order, Issue);
 async fn write(
     connection: &Connection,
     mut issues: Vec<Decided<'_>>,
-    identities: &Identities,
+    id_source: &IdSource,
     calls: usize,
 ) -> Result<Vec<(usize, Outcome<Result<Issue, Refusal>>)>, StoreError> {
     let mut again = Vec::new();
@@ -121,7 +121,7 @@ async fn write(
         .filter(|(_, _, issue)| issue.register)
         .filter_map(|(_, order, _)| order.subject.map(|subject| (subject, origin(order))))
         .collect();
-    let registered = directory::register_users(connection, &register, identities).await?;
+    let registered = directory::register_users(connection, &register, id_source).await?;
     match registered {
         directory::Registration::Done(registered) => issues.retain(|(place, order, issue)| {
             let ready = !issue.register
@@ -145,11 +145,11 @@ async fn write(
         .iter()
         .map(|(_, order, issue)| new_token(order, issue));
     let new = new.collect();
-    let ids = open::ids(connection, &issues, identities).await?;
+    let ids = open::ids(connection, &issues, id_source).await?;
     let [open, grant] = open::STATEMENTS;
     let write = Box::pin(async {
         futures_util::try_join!(
-            open::open(connection, &issues, ids, identities),
+            open::open(connection, &issues, ids, id_source),
             tokens::insert(connection, new),
         )
     });

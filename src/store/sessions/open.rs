@@ -10,7 +10,7 @@ use crate::store::{
     connection::Connection,
     error::StoreError,
     expect,
-    ids::Identities,
+    ids::IdSource,
     statements::{self, Statement},
 };
 use uuid::Uuid;
@@ -52,13 +52,13 @@ pub(super) async fn of_users(
 pub(super) async fn ids(
     connection: &Connection,
     issues: &[(usize, &Order, Issue)],
-    identities: &Identities,
+    id_source: &IdSource,
 ) -> Result<Vec<Option<i32>>, StoreError> {
     let opening = issues.iter();
     let opening = opening.filter(|(_, order, _)| order.opening.is_some());
     match opening.count() {
         0 => Ok(Vec::new()),
-        count => identities.for_sessions(connection, count).await,
+        count => id_source.for_sessions(connection, count).await,
     }
 }
 
@@ -71,7 +71,7 @@ pub(super) async fn open(
     connection: &Connection,
     issues: &[(usize, &Order, Issue)],
     ids: Vec<Option<i32>>,
-    identities: &Identities,
+    id_source: &IdSource,
 ) -> Result<(), StoreError> {
     let opened: Vec<(&Order, &Opening, &Issue)> = issues
         .iter()
@@ -82,7 +82,7 @@ pub(super) async fn open(
     }
     // In this order: sessions.open frees the request ids that the grants bear.
     futures_util::try_join!(
-        sessions(connection, &opened, ids, identities),
+        sessions(connection, &opened, ids, id_source),
         grant(connection, &opened),
     )?;
     Ok(())
@@ -93,7 +93,7 @@ async fn sessions(
     connection: &Connection,
     opened: &[(&Order, &Opening, &Issue)],
     ids: Vec<Option<i32>>,
-    identities: &Identities,
+    id_source: &IdSource,
 ) -> Result<(), StoreError> {
     let sessions: Vec<_> = opened
         .iter()
@@ -142,7 +142,7 @@ async fn sessions(
         .await?;
     // It fails where one of them is not opened; of all, it returns the last id.
     if let Some(row) = rows.first() {
-        identities.saw_session(Columns::of(row, statement.name).take()?);
+        id_source.saw_session(Columns::of(row, statement.name).take()?);
     }
     Ok(())
 }

@@ -26,7 +26,7 @@ const SUBJECT: Uuid = uuid!("c0ac0ac0-7279-4000-8000-000000000001");
 Examples:
   countersign try --as issuer --dev-json .countersign/dev.json
   countersign try --target http://countersign.prod.svc:7300 --scope orders.read --json")]
-pub(super) struct TrialArgs {
+pub(super) struct TryArgs {
     /// A scope of the tokens; may be repeated
     #[arg(long = "scope", value_name = "SCOPE")]
     scopes: Vec<String>,
@@ -36,17 +36,17 @@ pub(super) struct TrialArgs {
 }
 
 /// Makes the calls, in order.
-pub(super) async fn run(args: TrialArgs, options: &CallOptions) -> Result<Exit, Failure> {
+pub(super) async fn run(args: TryArgs, options: &CallOptions) -> Result<Exit, Failure> {
     let calls = Connection::open(options, &mut Stdin::default()).await?;
-    let mut trial = Trial {
+    let mut attempt = Attempt {
         calls,
         steps: Vec::new(),
         token: None,
         session: None,
     };
-    let done = trial.all(args).await;
-    trial.end_all().await;
-    let steps: Vec<Record> = trial.steps.into_iter().map(Record::from).collect();
+    let done = attempt.all(args).await;
+    attempt.end_all().await;
+    let steps: Vec<Record> = attempt.steps.into_iter().map(Record::from).collect();
     if !steps.is_empty() {
         output::print(Record::default().rows("calls", steps), options.json())?;
     }
@@ -69,7 +69,7 @@ impl From<Step> for Record {
     }
 }
 
-struct Trial {
+struct Attempt {
     calls: Connection,
     steps: Vec<Step>,
     /// The client's own token, for as long as it was not revoked.
@@ -78,9 +78,9 @@ struct Trial {
     session: Option<String>,
 }
 
-impl Trial {
-    async fn all(&mut self, args: TrialArgs) -> Result<(), Failure> {
-        let TrialArgs { scopes, audience } = args;
+impl Attempt {
+    async fn all(&mut self, args: TryArgs) -> Result<(), Failure> {
+        let TryArgs { scopes, audience } = args;
         let alone = self
             .issue(
                 v1::IssueTokenRequest {
