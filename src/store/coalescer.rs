@@ -84,6 +84,8 @@ pub(super) enum Outcome<B> {
     Done(B),
     /// Another transaction holds what it needs; nothing was done.
     Busy,
+    /// An earlier attempt did it, and what it answered cannot be told any more.
+    Untold,
 }
 
 /// The queue of one kind of call.
@@ -342,6 +344,7 @@ where
                         // A caller that went away has no use for it.
                         Outcome::Done(answer) => drop(waiting.answer.send(Ok(answer))),
                         Outcome::Busy => self.again(waiting, StoreError::Contention(None)),
+                        Outcome::Untold => waiting.give_up(StoreError::InDoubt(None)),
                     }
                 }
             }

@@ -194,7 +194,7 @@ impl Store {
             .map(|outcome| match outcome {
                 Outcome::Done(answer) => answer,
                 // Reading locks nothing.
-                Outcome::Busy => Ok(Finding::Inactive),
+                Outcome::Busy | Outcome::Untold => Ok(Finding::Inactive),
             })
             .collect())
     }

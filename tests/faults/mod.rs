@@ -25,7 +25,7 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use tonic::transport::Channel;
+use tonic::{Code, transport::Channel};
 use trouble::Trouble;
 
 /// What the callers of every run here do: they repeat what was lost for up to ten seconds,
@@ -83,6 +83,40 @@ async fn a_login_whose_answer_was_lost_leaves_itself_room() {
         assert!(caller.introspect(&login.access_token).await.unwrap());
     }
     assert!(road.losses() > 0, "none lost its answer");
+}
+
+/// The commit does more than it knew: whoever asks for its answer again finds the user disabled.
+/// To be refused now would say that nothing was done.
+#[tokio::test]
+async fn a_login_that_was_done_is_not_refused_for_what_came_after_it() {
+    let patient: Settings<'_> = &[
+        ("COUNTERSIGN_DATABASE_LOCK_TIMEOUT", "20s"),
+        ("COUNTERSIGN_DATABASE_STATEMENT_TIMEOUT", "30s"),
+        ("COUNTERSIGN_BATCH_MAX_WAIT", "20s"),
+    ];
+    let site = Site::start(&[patient], 0).await;
+    let caller = Caller::new(site.channels(), &site.admin().await).await;
+    let sql = site.sql().await.unwrap();
+    sql.batch_execute(
+        "CREATE FUNCTION disable() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN
+             UPDATE countersign.account SET disabled_at = now() WHERE subject = NEW.user_id;
+             RETURN NULL;
+         END';
+         CREATE TRIGGER disable AFTER INSERT ON public.oauth_access_tokens
+             FOR EACH ROW EXECUTE FUNCTION disable()",
+    )
+    .await
+    .unwrap();
+    let road = &site.servers[0].database;
+    road.lose_commits(500);
+    let mut untold = 0;
+    for _ in 0..20 {
+        if let Err(status) = caller.open().await {
+            assert_eq!(status.code(), Code::Unavailable, "{status:?}");
+            untold += 1;
+        }
+    }
+    assert!(road.losses() > 0 && untold > 0, "{untold} were not told");
 }
 
 /// Such a token is one statement that is a transaction of its own.

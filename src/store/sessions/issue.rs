@@ -51,14 +51,16 @@ pub(crate) async fn issue(
                 continue;
             }
             let decided = issuance::decide(ask, &reading.situation, defaults);
-            let decided = decided.map(|issue| {
-                if let Some(expires_at) = reading.committed {
-                    return issue.as_written(expires_at);
+            outcomes.push(match (decided, reading.committed) {
+                (Ok(issue), Some(expires_at)) => Outcome::Done(Ok(issue.as_written(expires_at))),
+                // Refused by what came after it: that nothing was done would be untrue.
+                (Err(_), Some(_)) => Outcome::Untold,
+                (Ok(issue), None) => {
+                    issues.push((outcomes.len(), ask.as_ref(), issue.clone()));
+                    Outcome::Done(Ok(issue))
                 }
-                issues.push((outcomes.len(), ask.as_ref(), issue.clone()));
-                issue
+                (Err(refusal), None) => Outcome::Done(Err(refusal)),
             });
-            outcomes.push(Outcome::Done(decided));
         }
         for (place, at) in Box::pin(write(connection, issues, id_source, jobs.len())).await? {
             outcomes[place] = at;

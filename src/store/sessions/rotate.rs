@@ -59,7 +59,7 @@ pub(crate) async fn rotate(
                 continue;
             }
             if let Some(minted_at) = read.committed {
-                outcomes.push(Outcome::Done(committed(ask, &read.family, minted_at)));
+                outcomes.push(committed(ask, &read.family, minted_at));
                 continue;
             }
             let decision = rotation::decide(ask, &read.family, *waited + on_the_way);
@@ -123,8 +123,10 @@ pub(super) async fn ids(
 }
 
 /// An earlier attempt of this call was committed after all: its answer once more. If the
-/// session has ended since, the tokens are as dead as they would be in the caller's hands.
-fn committed(presented: &Presented, family: &Family, minted_at: DateTime<Utc>) -> Rotated {
+/// session has ended since, the tokens are as dead as they would be in the caller's hands; but
+/// where it lives, and what came after the step refuses it, that nothing was done would be
+/// untrue.
+fn committed(presented: &Presented, family: &Family, minted_at: DateTime<Utc>) -> Outcome<Rotated> {
     let mut before = family.clone();
     let mut replayed = false;
     if let Some(session) = &mut before.session {
@@ -137,13 +139,14 @@ fn committed(presented: &Presented, family: &Family, minted_at: DateTime<Utc>) -
     let result = match rotation::decide(presented, &before, Duration::ZERO) {
         Decision::Rotate(success) | Decision::Replay(success) => Ok(success),
         Decision::EndReused => Err(Refusal::RefreshTokenReused),
+        Decision::Refuse(_) if before.session.is_some() => return Outcome::Untold,
         Decision::Refuse(refusal) => Err(refusal),
     };
-    Rotated {
+    Outcome::Done(Rotated {
         result,
         replayed,
         family: known(family),
-    }
+    })
 }
 
 /// The client and user of a family, for the audit record.
