@@ -1,6 +1,6 @@
 //! An administrator against a client that issues without a pause.
 
-use crate::support::server::{Deployment, answer};
+use crate::support::server::{Deployment, answer, settings};
 use countersign::proto::v1::{self, Role};
 use std::sync::{
     Arc,
@@ -60,6 +60,40 @@ async fn a_client_that_issues_without_a_pause_is_changed_and_stopped() {
     }
     let refused = issuer.issue(v1::IssueTokenRequest::default()).await;
     assert!(refused.is_err());
+}
+
+/// Both want the name, and the table of clients.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_administrators_who_want_one_name_do_not_deadlock() {
+    let at = Deployment::start_with(2, &super::PATIENT).await;
+    let admins = [at.admin(), at.at(1, &at.admin())];
+    let other = at.client(&[Role::Issuer]).await;
+    for round in 0..super::times(20) {
+        let named = v1::ClientSettings {
+            spiffe_ids: vec![format!("spiffe://mesh/ns/prod/sa/{round}")],
+            ..settings()
+        };
+        let create = v1::CreateClientRequest {
+            settings: Some(named.clone()),
+            ..Default::default()
+        };
+        let update = v1::UpdateClientRequest {
+            client_id: other.id.clone(),
+            settings: Some(named),
+            update_mask: Some(prost_types::FieldMask {
+                paths: vec!["spiffe_ids".into()],
+            }),
+        };
+        let (mut one, mut two) = (admins[0].directory(), admins[1].directory());
+        let (created, updated) = tokio::join!(
+            one.create_client(admins[0].request(create)),
+            two.update_client(admins[1].request(update)),
+        );
+        assert!(created.is_ok() != updated.is_ok(), "one of them has it");
+    }
+    let deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
+    let deadlocks: i64 = at.sql.query_one(deadlocks, &[]).await.unwrap().get(0);
+    assert_eq!(deadlocks, 0);
 }
 
 #[tokio::test]

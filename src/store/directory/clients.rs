@@ -58,6 +58,8 @@ pub(crate) async fn create(
     new: &NewClient,
     origin: Origin,
 ) -> Administered<ClientEntry> {
+    // Before the identities: who changes a client takes its turn and then those.
+    connection.queue().await?;
     if let Err(refusal) = accepted(connection, &new.settings).await? {
         return Ok(Err(refusal));
     }
