@@ -27,12 +27,12 @@ const ISSUE: &str = "/countersign.v1.TokenAuthorityService/IssueToken";
 const ROTATE: &str = "/countersign.v1.TokenAuthorityService/RotateRefresh";
 
 /// Who holds a key.
-struct Holder {
+pub struct Holder {
     key: ProofKey,
 }
 
 impl Holder {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self::with(Algorithm::Es256)
     }
 
@@ -53,7 +53,13 @@ impl Holder {
         self.proof("POST", &format!("{ORIGIN}{path}"), None, nonce)
     }
 
-    fn proof(&self, method: &str, uri: &str, token: Option<&str>, nonce: Option<&str>) -> String {
+    pub fn proof(
+        &self,
+        method: &str,
+        uri: &str,
+        token: Option<&str>,
+        nonce: Option<&str>,
+    ) -> String {
         let says = Statement {
             method,
             uri,

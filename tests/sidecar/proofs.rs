@@ -6,15 +6,8 @@ use super::{
     envoy,
     requests::{ISSUE, ORIGIN, scene},
 };
-use crate::support::server::Deployment;
-use countersign::{
-    domain::{
-        clock,
-        dpop::{Algorithm, ProofKey, Statement, new_key},
-    },
-    proto::v1,
-};
-use ring::rand::SystemRandom;
+use crate::{dpop::Holder, support::server::Deployment};
+use countersign::proto::v1;
 
 #[tokio::test]
 async fn a_strangers_proof_is_not_looked_at_before_the_token() {
@@ -31,21 +24,9 @@ async fn a_strangers_proof_is_not_looked_at_before_the_token() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_proof_names_its_path_as_browsers_do_or_as_the_rfc_has_it() {
     let (_at, issuer, gateway) = scene(&[]).await;
-    let rng = SystemRandom::new();
-    let key = ProofKey::read(&new_key(Algorithm::Es256, &rng).unwrap(), &rng).unwrap();
-    let prove = |method: &str, uri: &str, token: Option<&str>| {
-        let says = Statement {
-            method,
-            uri,
-            access_token: token,
-            nonce: None,
-            at: clock::now(),
-            id: clock::uuid(),
-        };
-        key.prove(says, &rng)
-    };
+    let holder = Holder::new();
     let mut request = issuer.request(v1::IssueTokenRequest::default());
-    let proof = prove("POST", ISSUE, None);
+    let proof = holder.proof("POST", ISSUE, None, None);
     let metadata = request.metadata_mut();
     metadata.insert("dpop", proof.parse().unwrap());
     let token = issuer.tokens().issue_token(request).await.unwrap();
@@ -58,12 +39,12 @@ async fn a_proof_names_its_path_as_browsers_do_or_as_the_rfc_has_it() {
         ("/x|y", "/x%7Cy"),
         ("/q^w", "/q%5ew"),
     ] {
-        let proof = prove("GET", &format!("{ORIGIN}{named}"), Some(&token));
+        let proof = holder.proof("GET", &format!("{ORIGIN}{named}"), Some(&token), None);
         let proof = format!("dpop: {proof}");
         let answer = gateway.get(path, &[&sent, &proof]).await;
         assert_eq!(answer.status, 200, "{path} {named} {answer:?}");
     }
-    let other = prove("GET", &format!("{ORIGIN}/items%5B2%5D"), Some(&token));
+    let other = holder.proof("GET", &format!("{ORIGIN}/items%5B2%5D"), Some(&token), None);
     let other = format!("dpop: {other}");
     let answer = gateway.get("/items[1]", &[&sent, &other]).await;
     assert_eq!(answer.status, 401, "{answer:?}");

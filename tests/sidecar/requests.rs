@@ -4,7 +4,10 @@ use super::{
     DEFAULT, bearer, envoy,
     gateway::{Answer, Gateway, change},
 };
-use crate::support::server::{AUDIENCE, Caller, Deployment};
+use crate::{
+    dpop::Holder,
+    support::server::{AUDIENCE, Caller, Deployment},
+};
 use countersign::{
     domain::{
         clock,
@@ -257,19 +260,9 @@ async fn no_header_of_ours_comes_from_outside() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bound_token_needs_a_proof_of_its_key_for_this_request_each_time() {
     let (_at, issuer, gateway) = scene(&[]).await;
-    let rng = SystemRandom::new();
-    let key = || ProofKey::read(&new_key(Algorithm::Es256, &rng).unwrap(), &rng).unwrap();
-    let (holder, thief) = (key(), key());
-    let prove = |key: &ProofKey, method: &str, uri: &str, token: Option<&str>| {
-        let says = Statement {
-            method,
-            uri,
-            access_token: token,
-            nonce: None,
-            at: clock::now(),
-            id: clock::uuid(),
-        };
-        key.prove(says, &rng)
+    let (holder, thief) = (Holder::new(), Holder::new());
+    let prove = |holder: &Holder, method: &str, uri: &str, token: Option<&str>| {
+        holder.proof(method, uri, token, None)
     };
     let mut request = issuer.request(v1::IssueTokenRequest::default());
     let proof = prove(&holder, "POST", ISSUE, None);
